@@ -1,0 +1,95 @@
+"""Encoders and classifiers: what they promise, and their form behind a Triton server.
+
+The only file that imports tritonclient. Models describe themselves in the parameters of their config.pbtxt:
+
+    parameter   in                       holds
+    role        every model of sosie's   image_encoder, text_encoder or classifier
+    space       both encoders            EmbeddingSpace.to_json()
+    input       every model              ImageInput or TextInput as a JSON object
+    label_set   classifiers              the set's name, e.g. imagenet
+    labels      classifiers              a JSON array of the labels, in the order of the output
+
+An image encoder takes `image` (uint8, [n, size, size, 3], RGB) and answers one output a part. A text encoder takes
+`tokens` (int64, [n, length], padded with 0) and answers one output a part. A classifier takes `image` and answers
+`probabilities` (float32, [n, labels]).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sosie.engine.space import EmbeddingSpace, Parts
+
+Pictures = npt.NDArray[np.uint8]
+"""Prepared pictures: uint8, shape [n, size, size, 3], RGB."""
+
+Tokens = npt.NDArray[np.int64]
+"""Tokenised sentences: int64, shape [n, length], padded with 0 at the end."""
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How a model wants its pictures: `size` pixels square, reached by `resize`.
+
+    shortest: the shortest side is scaled to `size`, the middle is cut out. longest: the longest side is scaled to
+    `size`, the rest filled with the colour of the picture's border. squash: both sides are scaled to `size`.
+    """
+
+    size: int
+    resize: Literal["shortest", "longest", "squash"] = "shortest"
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """How a model wants its sentences: cut to `max_tokens`, padded to `pad_to` tokens if that is above 0.
+
+    `tokenizer_sha256` is the digest of the tokenizer.json that it was made with.
+    """
+
+    max_tokens: int
+    tokenizer_sha256: str
+    pad_to: int = 0
+
+
+class Encoder(Protocol):
+    """Turns pictures and sentences into the parts of one embedding space."""
+
+    @property
+    def space(self) -> EmbeddingSpace: ...
+
+    @property
+    def image_input(self) -> ImageInput: ...
+
+    @property
+    def text_input(self) -> TextInput: ...
+
+    async def encode_images(self, pictures: Pictures, *, timeout: float) -> Parts:
+        """[n, size] vectors of the parts that a picture fills.
+
+        `timeout` is in seconds. Raises BackendUnavailableError, BackendOverloadedError, BackendTimeoutError and
+        BackendError.
+        """
+        ...
+
+    async def encode_texts(self, tokens: Tokens, *, timeout: float) -> Parts:
+        """[n, size] vectors of the parts that a sentence fills; times and errors as for pictures."""
+        ...
+
+
+class Classifier(Protocol):
+    """Scores the labels of one set against pictures."""
+
+    @property
+    def label_set(self) -> str: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def image_input(self) -> ImageInput: ...
+
+    async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
+        """[n, labels] probabilities; each row sums to 1. Times and errors as for an Encoder."""
+        ...

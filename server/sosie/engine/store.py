@@ -1,0 +1,134 @@
+"""The index of picture vectors: what it promises, and its form in Milvus.
+
+The only file that imports pymilvus. One row is one picture. Its key is a hash of shop, product and picture, so writing
+a picture again replaces it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sosie.engine.space import EmbeddingSpace, Vector
+
+
+def picture_key(shop: str, product_id: str, picture_id: str) -> str:
+    """The key of a picture's row: 32 hexadecimal digits of a BLAKE2 hash over the three names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in (shop, product_id, picture_id):
+        raw = name.encode()
+        digest.update(len(raw).to_bytes(4, "big"))  # else ("a", "bc") and ("ab", "c") were one
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What filters look at. `price_micros` is millionths of a unit of `currency`; both are None without a price."""
+
+    shop: str
+    brand: str = ""
+    category_path: tuple[str, ...] = ()
+    currency: str | None = None
+    price_micros: int | None = None
+    in_stock: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture as the index holds it.
+
+    `product_key` is the same for all pictures of a product, `position` counts them from 0. `payload` is what the
+    application wants back with a hit, opaque to the engine. `content` and `meta` are digests that tell the indexer
+    whether the vector, or the rest of the row, has to be made anew.
+    """
+
+    key: str
+    product_key: str
+    position: int
+    vector: Vector
+    facets: Facets
+    payload: bytes
+    content: str = ""
+    meta: str = ""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a row must be: all that is set must hold. Prices are in millionths, both bounds included."""
+
+    shops: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    category_prefix: tuple[str, ...] = ()
+    currency: str | None = None
+    min_price_micros: int | None = None
+    max_price_micros: int | None = None
+    in_stock: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    product_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Match:
+    """A row that a search found. `dot` is the inner product of its vector with the query's."""
+
+    key: str
+    product_key: str
+    position: int
+    dot: float
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What a row was made from (see Row)."""
+
+    content: str
+    meta: str
+
+
+class VectorStore(Protocol):
+    """A collection of rows in one embedding space.
+
+    Every method takes `timeout` in seconds and raises BackendUnavailableError, BackendTimeoutError or BackendError;
+    all but `create` raise NoIndexError where there is no collection.
+    """
+
+    async def space(self, *, timeout: float) -> EmbeddingSpace:
+        """The space that the collection was built in."""
+        ...
+
+    async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
+        """Makes the collection unless it is there. Raises SpaceMismatchError if it is there in another space."""
+        ...
+
+    async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
+        """Writes rows, each replacing the one with its key. They are durable when this returns."""
+        ...
+
+    async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
+        """Removes rows; keys that are not there are no error."""
+        ...
+
+    async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
+        """The `limit` rows (1..16,384) with the greatest inner product, the greatest first."""
+        ...
+
+    async def fetch(self, keys: Sequence[str], *, timeout: float) -> dict[str, Vector]:
+        """The vectors of those keys that are there."""
+        ...
+
+    async def first_picture(self, product_key: str, *, timeout: float) -> str | None:
+        """The key of a product's first picture, None where the product is not there."""
+        ...
+
+    async def digests(self, keys: Sequence[str], *, timeout: float) -> dict[str, Digests]:
+        """The digests of those keys that are there."""
+        ...
+
+    async def count(self, *, timeout: float) -> int:
+        """How many rows there are."""
+        ...
+
+    async def close(self) -> None: ...
