@@ -160,9 +160,7 @@ def build_query(
     """
     chosen = dict(weights or {})
     _check_weights(space, chosen)
-    sides = [
-        (parts, kind) for parts, kind in ((image, "image_weight"), (text, "text_weight")) if parts is not None
-    ]
+    sides = [(parts, kind) for parts, kind in ((image, "image_weight"), (text, "text_weight")) if parts is not None]
     vector = np.zeros(space.size, np.float32)
     used: dict[str, float] = {}
     for part, place in space.slices():
