@@ -1,6 +1,6 @@
-"""Encoders and classifiers: what they promise, and their form behind a Triton server.
+"""Encoders and classifiers: what they promise.
 
-The only file that imports tritonclient. Models describe themselves in the parameters of their config.pbtxt:
+Models describe themselves in the parameters of their config.pbtxt:
 
     parameter   in                       holds
     role        every model of sosie's   image_encoder, text_encoder or classifier
@@ -66,7 +66,7 @@ class Encoder(Protocol):
     def text_input(self) -> TextInput: ...
 
     async def encode_images(self, pictures: Pictures, *, timeout: float) -> Parts:
-        """[n, size] vectors of the parts that a picture fills.
+        """[n, size] vectors of the parts that a picture fills, for any n.
 
         `timeout` is in seconds. Raises BackendUnavailableError, BackendOverloadedError, BackendTimeoutError and
         BackendError.
@@ -93,3 +93,8 @@ class Classifier(Protocol):
     async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
         """[n, labels] probabilities; each row sums to 1. Times and errors as for an Encoder."""
         ...
+
+
+def blank_pictures(image_input: ImageInput, count: int = 1) -> Pictures:
+    """Black pictures of the right size, for probes and warm-up."""
+    return np.zeros((count, image_input.size, image_input.size, 3), np.uint8)
