@@ -1,7 +1,6 @@
-"""The index of picture vectors: what it promises, and its form in Milvus.
+"""The index of picture vectors: what it promises.
 
-The only file that imports pymilvus. One row is one picture. Its key is a hash of shop, product and picture, so writing
-a picture again replaces it.
+One row is one picture. Its key is a hash of shop, product and picture, so writing a picture again replaces it.
 """
 
 import hashlib
@@ -14,8 +13,17 @@ from sosie.engine.space import EmbeddingSpace, Vector
 
 def picture_key(shop: str, product_id: str, picture_id: str) -> str:
     """The key of a picture's row: 32 hexadecimal digits of a BLAKE2 hash over the three names."""
+    return _hash(shop, product_id, picture_id)
+
+
+def product_key(shop: str, product_id: str) -> str:
+    """What the rows of a product's pictures have in common, made as their keys are."""
+    return _hash(shop, product_id)
+
+
+def _hash(*names: str) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for name in (shop, product_id, picture_id):
+    for name in names:
         raw = name.encode()
         digest.update(len(raw).to_bytes(4, "big"))  # else ("a", "bc") and ("ab", "c") were one
         digest.update(raw)

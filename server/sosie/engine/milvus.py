@@ -1,0 +1,325 @@
+"""The index in Milvus: Milvus Lite for a path that ends in .db, a server for http(s)://.
+
+The only file that imports pymilvus.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+from pymilvus import DataType, MilvusClient, MilvusException
+
+from sosie.engine.errors import (
+    BackendError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    EngineError,
+    NoIndexError,
+    SpaceMismatchError,
+)
+from sosie.engine.space import EmbeddingSpace, Vector
+from sosie.engine.store import Digests, Facets, Filter, Match, Row
+
+MAX_PAYLOAD = 48 * 1024
+"""Bytes of a row's payload: base64 makes 4 of 3, and a VARCHAR holds 65,535."""
+
+MAX_LIMIT = 16_384
+"""Milvus's own bound on the rows of one search."""
+
+_Answer = TypeVar("_Answer")
+
+_SPACE_PROPERTY = "sosie.space"
+_THREADS = 8  # a call waits in a thread: this bounds how many wait on Milvus at once
+_NOT_FOUND = 100  # Milvus's error codes
+_NOT_LOADED = 101
+_HNSW = {"M": 16, "efConstruction": 200}
+_HNSW_EF = 256  # recall@10 of 0.98 to 1.0 on vectors with zero parts, see docs/architecture.md
+
+_QUIET: dict[str, Any] = {
+    # pymilvus pings every 10 s; Milvus Lite hangs up on that in the middle of a long call.
+    "grpc.keepalive_time_ms": 3_600_000,
+    "grpc.keepalive_permit_without_calls": False,
+}
+
+
+class MilvusStore:
+    """A VectorStore in Milvus, under an alias that points at the live collection.
+
+    Connects on first use, and again whenever the server was away. Its methods may be called from any event loop.
+    """
+
+    def __init__(self, uri: str, collection: str) -> None:
+        self.uri = uri
+        self.collection = collection
+        self._client: MilvusClient | None = None
+        self._connecting = threading.Lock()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="milvus")
+        # They print each error with its traceback; here it is raised, and said once.
+        for name in ("pymilvus", "milvus_lite"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    async def space(self, *, timeout: float) -> EmbeddingSpace:
+        description = await self._call(_describe, timeout)
+        text = description.get("properties", {}).get(_SPACE_PROPERTY) or description.get("description", "")
+        return EmbeddingSpace.from_json(text)
+
+    async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
+        try:
+            present = await self.space(timeout=timeout)
+        except NoIndexError:
+            await self._call(lambda client, name, left: _create(client, name, space, left), timeout)
+            return
+        if present.name != space.name:
+            raise SpaceMismatchError(self.collection, present.name, space.name)
+
+    async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
+        data = [_to_record(row) for row in rows]
+        if data:
+            await self._call(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
+
+    async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
+        if keys:
+            await self._call(lambda client, name, left: client.delete(name, ids=list(keys), timeout=left), timeout)
+
+    async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
+        def ask(client: MilvusClient, name: str, left: float) -> Any:
+            return client.search(
+                name,
+                data=[vector.tolist()],
+                limit=min(limit, MAX_LIMIT),
+                filter=render_filter(filter),
+                output_fields=["product_key", "position", "payload"],
+                search_params={"metric_type": "IP", "params": {"ef": max(_HNSW_EF, min(limit, MAX_LIMIT))}},
+                timeout=left,
+            )
+
+        (hits,) = await self._call(ask, timeout)
+        return [
+            Match(
+                key=hit["key"],
+                product_key=hit["entity"]["product_key"],
+                position=hit["entity"]["position"],
+                dot=hit["distance"],
+                payload=base64.b64decode(hit["entity"]["payload"]),
+            )
+            for hit in hits
+        ]
+
+    async def fetch(self, keys: Sequence[str], *, timeout: float) -> dict[str, Vector]:
+        records = await self._get(keys, ["key", "vector"], timeout)
+        return {record["key"]: np.asarray(record["vector"], np.float32) for record in records}
+
+    async def first_picture(self, product_key: str, *, timeout: float) -> str | None:
+        def ask(client: MilvusClient, name: str, left: float) -> Any:
+            wanted = render_filter(Filter(product_keys=(product_key,)))
+            return client.query(name, filter=wanted, output_fields=["key", "position"], timeout=left)
+
+        records = await self._call(ask, timeout)
+        return min(records, key=lambda record: record["position"])["key"] if records else None
+
+    async def digests(self, keys: Sequence[str], *, timeout: float) -> dict[str, Digests]:
+        records = await self._get(keys, ["key", "content", "meta"], timeout)
+        return {record["key"]: Digests(record["content"], record["meta"]) for record in records}
+
+    async def count(self, *, timeout: float) -> int:
+        def ask(client: MilvusClient, name: str, left: float) -> Any:
+            return client.query(name, filter="", output_fields=["count(*)"], timeout=left)
+
+        records = await self._call(ask, timeout)
+        return int(records[0]["count(*)"])
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)
+            _release_lite(self.uri)
+
+    async def _get(self, keys: Sequence[str], fields: list[str], timeout: float) -> Any:
+        if not keys:
+            return []
+
+        def ask(client: MilvusClient, name: str, left: float) -> Any:
+            return client.get(name, ids=list(keys), output_fields=fields, timeout=left, consistency_level="Strong")
+
+        return await self._call(ask, timeout)
+
+    async def _call(self, ask: Callable[[MilvusClient, str, float], _Answer], timeout: float) -> _Answer:
+        """Runs one request in a thread, within `timeout` seconds from now."""
+        deadline = time.monotonic() + timeout
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, ask, deadline)
+
+    def _run(self, ask: Callable[[MilvusClient, str, float], _Answer], deadline: float) -> _Answer:
+        def left() -> float:
+            seconds = deadline - time.monotonic()
+            if seconds <= 0:
+                raise BackendTimeoutError(f"no time was left to ask Milvus at {self.uri}")
+            return seconds
+
+        try:
+            client = self._connect(left())
+            try:
+                return ask(client, self.collection, left())
+            except MilvusException as error:
+                if error.code != _NOT_LOADED:
+                    raise
+            # A server that was started anew has its collections on disk only.
+            client.load_collection(self.collection, timeout=left())
+            return ask(client, self.collection, left())
+        except (MilvusException, grpc.RpcError) as error:
+            raise self._translate(error) from error
+
+    def _connect(self, timeout: float) -> MilvusClient:
+        with self._connecting:
+            if self._client is None:
+                if self.uri.endswith(".db") and not Path(self.uri).parent.is_dir():
+                    raise BackendUnavailableError(f"cannot open {self.uri}: its folder does not exist")
+                self._client = MilvusClient(self.uri, timeout=timeout, grpc_options=_QUIET)
+            return self._client
+
+    def _translate(self, error: Any) -> EngineError:
+        """A failed call in the engine's words."""
+        rpc = isinstance(error, grpc.RpcError)
+        code = error.code() if rpc else error.code
+        text = str(error.details() if rpc else error.message)
+        if code == _NOT_FOUND or "can't find collection" in text:
+            return NoIndexError(f"there is no collection {self.collection!r} at {self.uri}: index a catalog first")
+        if "Open local milvus failed" in text:
+            return BackendUnavailableError(
+                f"cannot open {self.uri}: another process has it open (give the address of the one that serves it), "
+                "or it was not written by this version of Milvus Lite"
+            )
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return BackendTimeoutError(f"Milvus at {self.uri} did not answer in time")
+        if code == grpc.StatusCode.UNAVAILABLE or "Fail connecting" in text or "Retry timeout" in text:
+            return BackendUnavailableError(f"Milvus at {self.uri} cannot be reached")
+        return BackendError(f"Milvus at {self.uri}: {text}")
+
+
+def render_filter(filter: Filter) -> str:
+    """The filter as Milvus's boolean expression; values are hashed, so that any text can stand in them.
+
+    >>> render_filter(Filter(in_stock=True, currency="EUR", max_price_micros=5_000_000))
+    'currency == "EUR" and price_micros <= 5000000 and in_stock == true'
+    """
+    terms = []
+    if filter.shops:
+        terms.append(f"shop in {_quote(*map(_hash, filter.shops))}")
+    if filter.brands:
+        terms.append(f"brand in {_quote(*(_hash(brand.casefold()) for brand in filter.brands))}")
+    if filter.category_prefix:
+        terms.append(f'array_contains(categories, "{_hash(*filter.category_prefix)}")')
+    if filter.currency is not None:
+        terms.append(f'currency == "{filter.currency}"')
+    if filter.min_price_micros is not None:
+        terms.append(f"price_micros >= {filter.min_price_micros}")
+    if filter.max_price_micros is not None:
+        terms.append(f"price_micros <= {filter.max_price_micros}")
+    if filter.in_stock:
+        terms.append("in_stock == true")
+    terms += [f'array_contains(attributes, "{_hash(*item)}")' for item in sorted(filter.attributes.items())]
+    if filter.product_keys:
+        terms.append(f"product_key in {_quote(*filter.product_keys)}")
+    return " and ".join(terms)
+
+
+def _hash(*values: str) -> str:
+    """20 hexadecimal digits that stand for some values in filters.
+
+    Milvus Lite and the server's versions differ in the escapes that their expressions know; hexadecimal needs none.
+    """
+    digest = hashlib.blake2b(digest_size=10)
+    for value in values:
+        raw = value.encode()
+        digest.update(len(raw).to_bytes(4, "big") + raw)
+    return digest.hexdigest()
+
+
+def _quote(*values: str) -> str:
+    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
+
+
+def _to_record(row: Row) -> dict[str, Any]:
+    if len(row.payload) > MAX_PAYLOAD:
+        raise ValueError(f"row {row.key}: a payload of {len(row.payload):,} bytes, at most {MAX_PAYLOAD:,} fit")
+    facets: Facets = row.facets
+    path = facets.category_path
+    return {
+        "key": row.key,
+        "product_key": row.product_key,
+        "position": row.position,
+        "vector": row.vector,
+        "shop": _hash(facets.shop),
+        "brand": _hash(facets.brand.casefold()),
+        "categories": [_hash(*path[:depth]) for depth in range(1, len(path) + 1)],
+        "currency": facets.currency or "",
+        "price_micros": facets.price_micros or 0,
+        "in_stock": facets.in_stock,
+        "attributes": [_hash(*item) for item in sorted(facets.attributes.items())],
+        "content": row.content,
+        "meta": row.meta,
+        "payload": base64.b64encode(row.payload).decode(),
+    }
+
+
+def _describe(client: MilvusClient, name: str, timeout: float) -> dict[str, Any]:
+    description: dict[str, Any] = client.describe_collection(name, timeout=timeout)
+    return description
+
+
+def _create(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: float) -> None:
+    """Makes the collection and points the alias at it; what a killed run left half done is completed."""
+    name = re.sub(r"\W", "_", f"{alias}_{space.name}")
+    if not client.has_collection(name, timeout=timeout):
+        lite = "lite" in client.get_server_version(timeout=timeout)
+        index = client.prepare_index_params()
+        if lite:
+            # Exact, and the only kind there whose filters keep their recall; Lite is for small catalogs.
+            index.add_index("vector", index_type="FLAT", metric_type="IP")
+        else:
+            index.add_index("vector", index_type="HNSW", metric_type="IP", params=_HNSW)
+        client.create_collection(
+            name,
+            schema=_schema(space),
+            index_params=index,
+            properties={_SPACE_PROPERTY: space.to_json()},
+            timeout=timeout,
+        )
+    client.create_alias(name, alias, timeout=timeout)
+
+
+def _schema(space: EmbeddingSpace) -> Any:
+    # Lite forgets the description, old servers the properties: the space is in both.
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=space.to_json())
+    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
+    schema.add_field("product_key", DataType.VARCHAR, max_length=32)
+    schema.add_field("position", DataType.INT64)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=space.size)
+    for name in ("shop", "brand"):
+        schema.add_field(name, DataType.VARCHAR, max_length=20)
+    for name, capacity in (("categories", 8), ("attributes", 64)):
+        schema.add_field(name, DataType.ARRAY, element_type=DataType.VARCHAR, max_length=20, max_capacity=capacity)
+    schema.add_field("currency", DataType.VARCHAR, max_length=3)
+    schema.add_field("price_micros", DataType.INT64)
+    schema.add_field("in_stock", DataType.BOOL)
+    for name in ("content", "meta"):
+        schema.add_field(name, DataType.VARCHAR, max_length=64)
+    schema.add_field("payload", DataType.VARCHAR, max_length=65_535)
+    return schema
+
+
+def _release_lite(uri: str) -> None:
+    """Lets go of a .db at once; Milvus Lite itself would hold it until the process ends."""
+    if uri.endswith(".db"):
+        from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - only Lite needs it
+
+        server_manager_instance.release_server(uri)
