@@ -1,0 +1,186 @@
+"""`sosie index`: makes a catalog searchable."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sosie.indexer.addresses import find_address
+
+if TYPE_CHECKING:
+    from sosie.indexer.session import Outcome, Settings
+
+HELP = "index a catalog: embed its pictures and words, and write them into the index"
+EXTRA: str | None = "indexer"
+
+_EPILOG = """\
+exit status: 0 done (with a warning where rejects were few); 1 failed, or more rejects than --max-rejects;
+2 wrong usage; 130 or 143 stopped by SIGINT or SIGTERM after writing what was in flight
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("catalog", type=Path, metavar="CATALOG.jsonl", help="products, one in JSON a line")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the folder of the pictures' paths")
+    parser.add_argument(
+        "--store",
+        metavar="URI",
+        help="the index: a path ending in .db (Milvus Lite) or http(s)://host:port (Milvus); "
+        "default $SOSIE_STORE, else that of a running `sosie local up`",
+    )
+    parser.add_argument("--collection", default="sosie", metavar="NAME", help="default: %(default)s")
+    parser.add_argument(
+        "--triton",
+        metavar="HOST:PORT",
+        help="Triton's gRPC address; default $SOSIE_TRITON, else a running `sosie local up`, else localhost:8001",
+    )
+    parser.add_argument(
+        "--models",
+        metavar="DIR",
+        help="the served model repository, where the tokenizer is; default $SOSIE_MODELS, else ./model_repository",
+    )
+    parser.add_argument("--space", metavar="NAME", help="the embedding space, where several are served")
+    parser.add_argument("--without-words", action="store_true", help="leave the shop's own words out of the vectors")
+    parser.add_argument(
+        "--batch", type=_count, default=32, metavar="N", help="pictures a request (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--in-flight", type=_count, default=4, metavar="N", help="batches at work side by side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=_count, default=os.cpu_count() or 1, metavar="N", help="to decode with (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for each request (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--max-rejects",
+        type=_max_rejects,
+        default="5%",
+        metavar="N|P%",
+        help="more rejects than this make the run fail (default: 5%%)",
+    )
+    parser.add_argument(
+        "--rejects", type=Path, metavar="FILE", help="where to list rejects (default: CATALOG.rejects.jsonl)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from sosie.engine.errors import EngineError  # noqa: PLC0415 - the top of a command stays light
+    from sosie.indexer.opening import SetupError  # noqa: PLC0415
+    from sosie.indexer.session import describe_os_error, index_catalog  # noqa: PLC0415
+
+    settings = _read_settings(arguments)
+    try:
+        outcome = asyncio.run(index_catalog(settings))
+    except (SetupError, EngineError) as error:
+        raise SystemExit(f"sosie index: {error}") from error
+    except OSError as error:
+        raise SystemExit(f"sosie index: {describe_os_error(error)}") from error
+    print(json.dumps(outcome.report, ensure_ascii=False) if arguments.json else _summarise(outcome.report))
+    return _conclude(outcome, arguments)
+
+
+def _read_settings(arguments: argparse.Namespace) -> "Settings":
+    from sosie.indexer.job import JobOptions  # noqa: PLC0415 - the top of a command stays light
+    from sosie.indexer.opening import Backends  # noqa: PLC0415
+    from sosie.indexer.session import Settings  # noqa: PLC0415
+
+    store = find_address(arguments.store, "SOSIE_STORE", "store")
+    if store is None:
+        raise SystemExit("sosie index: no index is named: give --store URI or set SOSIE_STORE")
+    if not store.endswith(".db") and not store.startswith(("http://", "https://")):
+        raise SystemExit(f"sosie index: --store {store!r} is neither a path ending in .db nor http(s)://host:port")
+    triton = find_address(arguments.triton, "SOSIE_TRITON", "triton") or "localhost:8001"
+    models = find_address(arguments.models, "SOSIE_MODELS", "models") or "model_repository"
+    rejects = arguments.rejects or arguments.catalog.with_suffix(".rejects.jsonl")
+    if rejects.resolve() == arguments.catalog.resolve():
+        raise SystemExit(f"sosie index: --rejects {rejects} is the catalog itself: name another file")
+    return Settings(
+        catalog=arguments.catalog,
+        images=arguments.images,
+        models=Path(models),
+        backends=Backends(triton, store, arguments.collection, arguments.space),
+        rejects=rejects,
+        options=JobOptions(
+            batch=arguments.batch,
+            in_flight=arguments.in_flight,
+            threads=arguments.threads,
+            timeout=arguments.timeout,
+            with_words=not arguments.without_words,
+        ),
+    )
+
+
+def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> int:
+    """The exit status, and on stderr the line that explains it."""
+    if outcome.stopped_by:
+        print("sosie index: stopped; the next run goes on from here", file=sys.stderr)
+        return 128 + outcome.stopped_by
+    if outcome.error:
+        print(f"sosie index: {outcome.error}", file=sys.stderr)
+        return 1
+    if outcome.rejected:
+        listed = f"{outcome.rejected:,} of {outcome.offered:,} rejected, listed in {outcome.report['rejected']['file']}"
+        if arguments.max_rejects.exceeded(outcome.rejected, outcome.offered):
+            print(f"sosie index: {listed}: more than --max-rejects {arguments.max_rejects}", file=sys.stderr)
+            return 1
+        print(f"sosie index: warning: {listed}", file=sys.stderr)
+    elif not outcome.offered:
+        print(f"sosie index: warning: {arguments.catalog} holds no product", file=sys.stderr)
+    return 0
+
+
+def _summarise(report: dict[str, Any]) -> str:
+    """The summary for people."""
+    rejected = report["rejected"]
+    shares = ", ".join(f"{step} {share:.0%}" for step, share in report["time_share"].items())
+    head = f"{report['pictures']:,} pictures of {report['products']:,} products"
+    fallen = f"({rejected['lines']:,} lines, {rejected['pictures']:,} pictures)"
+    lines = [
+        f"{head}, collection {report['collection']}, space {report['space']}",
+        f"  indexed    {report['indexed']:>9,}",
+        f"  rewritten  {report['rewritten']:>9,}  (their vectors were kept)",
+        f"  unchanged  {report['unchanged']:>9,}",
+        f"  rejected   {rejected['lines'] + rejected['pictures']:>9,}  {fallen}",
+    ]
+    lines += [
+        f"    {fault['count']:,} x {field}, first in line {fault['first_line']}: {fault['first_reason']}"
+        for field, fault in rejected["by_field"].items()
+    ]
+    lines.append(f"in {report['seconds']:,.1f} s, {report['pictures_per_second']:,.1f} pictures/s")
+    if shares:
+        lines.append(f"time waited for: {shares}")
+    return "\n".join(lines)
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= 1024:  # noqa: PLR2004 - a bound against slips of the keyboard
+        raise argparse.ArgumentTypeError(f"expected 1 to 1024, got {text!r}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour
+        raise argparse.ArgumentTypeError(f"expected seconds above 0 and up to 3600, got {text!r}")
+    return seconds
+
+
+def _max_rejects(text: str) -> Any:
+    from sosie.indexer.report import MaxRejects  # noqa: PLC0415 - the top of a command stays light
+
+    try:
+        return MaxRejects.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

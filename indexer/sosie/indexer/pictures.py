@@ -1,0 +1,55 @@
+"""The catalog's pictures folder: reading a file of it, safely and in bounds."""
+
+import hashlib
+from pathlib import Path
+
+from sosie.engine.image import MAX_BYTES
+
+
+class PictureError(Exception):
+    """A picture's file cannot be used; the message says why, on one line."""
+
+
+class PictureFolder:
+    """Gives the bytes of pictures by their path in the folder; safe to use from threads."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises OSError where there is no folder at `root`."""
+        self._root = root.resolve(strict=True)
+        if not self._root.is_dir():
+            raise NotADirectoryError(f"{root} is not a folder")
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes.
+
+        Raises PictureError: no such file, not a regular file, too large, unreadable, or outside the folder once links
+        are followed.
+        """
+        try:
+            full = (self._root / path).resolve(strict=True)
+            if not full.is_relative_to(self._root):
+                raise PictureError(f"leads out of the pictures folder: {path!r}")
+            if not full.is_file():  # to open a named pipe would be to wait for its other end
+                raise PictureError(f"is not a file: {path!r}")
+            with full.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except FileNotFoundError as error:
+            raise PictureError(f"names no file in the pictures folder: {path!r}") from error
+        except (OSError, RuntimeError, ValueError) as error:  # resolve() raises RuntimeError on a loop of links
+            raise PictureError(f"cannot be read: {path!r} ({_why(error)})") from error
+        if len(data) > MAX_BYTES:
+            raise PictureError(f"has more than {MAX_BYTES:,} bytes: {path!r}")
+        return data
+
+    def digest(self, path: str) -> str:
+        """The digest of a file as it is now; errors as `read`."""
+        return picture_digest(self.read(path))
+
+
+def picture_digest(data: bytes) -> str:
+    """32 hexadecimal digits of a BLAKE2 hash over a file's bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

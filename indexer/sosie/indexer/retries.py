@@ -1,0 +1,55 @@
+"""Trying again where Triton or Milvus is away for a while."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sosie.engine.errors import BackendOverloadedError, BackendTimeoutError, BackendUnavailableError
+
+PASSING = (BackendUnavailableError, BackendOverloadedError, BackendTimeoutError)
+"""Errors that may be gone a moment later."""
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """At most `attempts` tries; the pauses between them double from `first` to `longest` seconds."""
+
+    attempts: int = 6
+    first: float = 0.5
+    longest: float = 8.0
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after the failed try of this number, counted from 1."""
+        return float(min(self.longest, self.first * 2 ** (attempt - 1)))
+
+
+class Retrier:
+    """Makes calls again by one back-off, until `stopping` is set: then the next failure is the last."""
+
+    def __init__(self, backoff: Backoff, stopping: asyncio.Event) -> None:
+        self._backoff = backoff
+        self._stopping = stopping
+        self.retries = 0
+        """How many calls had to be made again so far."""
+
+    async def call(self, make: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """What `make()` answers. Raises its last error where no try succeeds, and at once any that will not pass."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await make()
+            except PASSING:
+                if attempt == self._backoff.attempts or await self._stops_within(self._backoff.pause(attempt)):
+                    raise
+                self.retries += 1
+
+    async def _stops_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True

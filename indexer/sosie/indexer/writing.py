@@ -1,0 +1,29 @@
+"""Rows into the store: the job's only writer."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from sosie.engine.store import Row, VectorStore
+from sosie.indexer.retries import Retrier
+
+MAX_ROWS = 256
+"""In one upsert: with vectors of some 700 numbers and payloads at their bound this stays below gRPC's 64 MiB."""
+
+
+class Writer:
+    """Upserts rows. One call at a time: Milvus Lite takes one writer."""
+
+    def __init__(self, *, store: VectorStore, retrier: Retrier, timeout: float) -> None:
+        self._store = store
+        self._retrier = retrier
+        self._timeout = timeout
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        """They are durable when this returns. Of rows with the same key the last one counts.
+
+        Raises the store's errors once retries do not help; an upsert that is tried again writes nothing twice.
+        """
+        distinct = list({row.key: row for row in rows}.values())
+        for start in range(0, len(distinct), MAX_ROWS):
+            piece = distinct[start : start + MAX_ROWS]
+            await self._retrier.call(partial(self._store.upsert, piece, timeout=self._timeout))
