@@ -1,0 +1,252 @@
+"""Cap, watch, glasses and scarf."""
+
+import math
+
+from sosie.shop.canvas import Canvas
+from sosie.shop.curves import band, box, closed, corner, ellipse, mirrored, opened
+from sosie.shop.design import METAL, Design
+from sosie.shop.palette import accent, darker, lighter
+
+
+def draw_cap(canvas: Canvas, design: Design) -> None:
+    """A baseball cap, its brim to the right: panels, seams, eyelets and the button on top."""
+    cut = design.cut
+    top = cut.between("top", 0.22, 0.27)
+    reach = cut.between("reach", 0.92, 0.96)
+    brim = closed(
+        corner(0.49, 0.6),
+        (0.62, 0.575),
+        (0.78, 0.585),
+        (reach - 0.02, 0.645),
+        (reach, 0.69),
+        (reach - 0.06, 0.705),
+        (0.78, 0.672),
+        (0.62, 0.668),
+        corner(0.46, 0.69),
+    )
+    canvas.fill(
+        closed((0.5, 0.66), (0.64, 0.655), (0.8, 0.675), (reach - 0.02, 0.705), (0.8, 0.712), (0.6, 0.71)),
+        design.lining,
+        rounding=0.015,
+    )
+    crown = canvas.fill(
+        closed(
+            corner(0.085, 0.665), (0.08, 0.55), (0.115, 0.41), (0.2, 0.295), (0.33, top), (0.45, top + 0.012), (0.56, 0.335), (0.62, 0.47), corner(0.645, 0.61),
+            (0.56, 0.645), (0.4, 0.685), (0.22, 0.695),
+        ),
+        design.fabric, rounding=0.085, depth=1.3,
+    )  # fmt: skip
+    if design.panel != design.main:
+        canvas.fill(
+            closed(
+                corner(0.4, 0.1),
+                (0.37, top + 0.1),
+                (0.385, 0.5),
+                corner(0.43, 0.75),
+                corner(0.8, 0.75),
+                corner(0.8, 0.1),
+            ),
+            design.panel_cloth(),
+            rounding=0.05,
+            depth=1.2,
+            clip=crown,
+            lift=0.1,
+        )
+    for seam in (
+        opened((0.385, top), (0.355, 0.4), (0.37, 0.55), (0.43, 0.685)),
+        opened((0.385, top), (0.245, 0.36), (0.19, 0.52), (0.195, 0.69)),
+        opened((0.385, top), (0.52, 0.37), (0.57, 0.5), (0.59, 0.63)),
+    ):
+        canvas.crease(seam, 0.007, 0.55, clip=crown)
+        canvas.dashes(seam + (0.011, 0.004), 0.0035, design.seam, strength=0.6)
+    for x, y in ((0.29, 0.37), (0.47, 0.36)):
+        canvas.fill(ellipse(x, y, 0.011), accent(design.main), rounding=0.006, lift=0.2)
+        canvas.fill(ellipse(x, y, 0.005), darker(design.main, 0.7), rounding=0.003, lift=0)
+    canvas.fill(ellipse(0.385, top + 0.002, 0.026, 0.015), design.panel_cloth(), rounding=0.01)
+    visor = design.fabric.turned(0.1) if design.panel == design.main else design.panel_cloth()
+    shade = canvas.fill(brim, visor, rounding=0.035, depth=1.1, lift=0.65)
+    for row in (0.016, 0.032, 0.048):
+        stitches = opened((0.49, 0.675 - row), (0.62, 0.652 - row), (0.78, 0.658 - row), (reach - 0.03, 0.69 - row))
+        canvas.line(stitches, 0.003, design.seam, strength=0.5, clip=shade)
+    if cut.has("badge", 0.5):
+        canvas.fill(ellipse(0.49, 0.5, 0.042, 0.05), accent(design.panel), rounding=0.01, lift=0.3)
+        canvas.fill(ellipse(0.49, 0.5, 0.03, 0.037), design.panel, rounding=0.01, lift=0.2)
+
+
+def draw_watch(canvas: Canvas, design: Design) -> None:
+    """A wrist watch on its strap: case, crown, dial with hour marks, hands, buckle holes."""
+    cut = design.cut
+    radius = cut.between("radius", 0.19, 0.215)
+    steel = METAL if cut.has("gold", 0.35) else (0.78, 0.79, 0.81)
+    metal = (0.83, 0.68, 0.40) if steel == METAL else steel
+    wide = radius * 1.2
+    for flip in (False, True):
+        strap = closed(
+            corner(0.5 - wide / 2, 0.42), (0.5 - wide * 0.49, 0.3), (0.5 - wide * 0.42, 0.12), corner(0.5 - wide * 0.4, 0.04), (0.5, 0.025), corner(0.5 + wide * 0.4, 0.04),
+            (0.5 + wide * 0.42, 0.12), (0.5 + wide * 0.49, 0.3), corner(0.5 + wide / 2, 0.42),
+        )  # fmt: skip
+        path = strap if not flip else strap * (1, -1) + (0, 1)
+        canvas.fill(path, design.fabric.scaled(0.75), rounding=0.035, depth=1.3)
+        for side in (-0.36, 0.36):
+            seam = opened((0.5 + wide * side, 0.06), (0.5 + wide * side * 1.1, 0.2), (0.5 + wide * side * 1.2, 0.32))
+            canvas.dashes(seam if not flip else seam * (1, -1) + (0, 1), 0.005, design.seam)
+    for y in (0.79, 0.835, 0.88, 0.925):
+        canvas.fill(ellipse(0.5, y, 0.009, 0.012), darker(design.main, 0.7), rounding=0.004, lift=0)
+    canvas.fill(box(0.5 - wide * 0.47, 0.065, 0.5 + wide * 0.47, 0.115, 0.012), metal, rounding=0.014, gloss=0.5)
+    canvas.fill(
+        box(0.5 - wide * 0.37, 0.078, 0.5 + wide * 0.37, 0.1, 0.004), darker(design.main, 0.4), rounding=0.006, lift=0
+    )
+    for x in (-1, 1):
+        for y in (-1, 1):
+            lug = band(
+                opened(
+                    (0.5 + x * wide * 0.46, 0.5 + y * radius * 0.7), (0.5 + x * wide * 0.5, 0.5 + y * radius * 1.17)
+                ),
+                0.045,
+                0.03,
+            )
+            canvas.fill(lug, metal, rounding=0.014, gloss=0.4)
+    canvas.fill(box(0.5 + radius * 0.97, 0.475, 0.5 + radius * 1.14, 0.525, 0.012), metal, rounding=0.012, gloss=0.5)
+    canvas.fill(ellipse(0.5, 0.5, radius), metal, rounding=0.022, depth=1.4, gloss=0.5, lift=0.55)
+    dial = (
+        design.panel
+        if design.panel != design.main
+        else (0.95, 0.945, 0.925)
+        if cut.has("pale", 0.6)
+        else (0.13, 0.14, 0.17)
+    )
+    ink = (0.12, 0.12, 0.13) if sum(dial) > 1.6 else (0.93, 0.92, 0.88)  # noqa: PLR2004 - lighter than a middle grey
+    canvas.fill(ellipse(0.5, 0.5, radius * 0.86), darker(dial, 0.25), rounding=0.006, lift=0)
+    canvas.fill(ellipse(0.5, 0.5, radius * 0.82), dial, rounding=0.01, depth=0.3, lift=0)
+    for hour in range(12):
+        sine, cosine = math.sin(hour * math.pi / 6), -math.cos(hour * math.pi / 6)
+        inner = 0.62 if hour % 3 == 0 else 0.68
+        mark = opened(
+            (0.5 + radius * inner * sine, 0.5 + radius * inner * cosine),
+            (0.5 + radius * 0.77 * sine, 0.5 + radius * 0.77 * cosine),
+        )
+        canvas.line(mark, 0.012 if hour % 3 == 0 else 0.006, ink)
+    if cut.has("chrono", 0.4):
+        for x, y in ((-0.32, 0.0), (0.32, 0.0), (0.0, 0.34)):
+            canvas.fill(
+                ellipse(0.5 + radius * x, 0.5 + radius * y, radius * 0.19), darker(dial, 0.12), rounding=0.006, lift=0
+            )
+            canvas.line(
+                opened((0.5 + radius * x, 0.5 + radius * y), (0.5 + radius * (x + 0.07), 0.5 + radius * (y - 0.12))),
+                0.004,
+                ink,
+            )
+    for angle, length, width in ((-1.05, 0.45, 0.014), (1.05, 0.68, 0.010), (2.7, 0.7, 0.004)):
+        tip = (0.5 + radius * length * math.sin(angle), 0.5 - radius * length * math.cos(angle))
+        canvas.line(opened((0.5, 0.5), tip), width, ink if length < 0.7 else (0.78, 0.2, 0.16))  # noqa: PLR2004 - the second hand
+    canvas.fill(ellipse(0.5, 0.5, 0.011), metal, rounding=0.005, gloss=0.4)
+    glass = closed(
+        (0.5 - radius * 0.66, 0.5 - radius * 0.2),
+        (0.5 - radius * 0.3, 0.5 - radius * 0.68),
+        (0.5 + radius * 0.1, 0.5 - radius * 0.74),
+        (0.5 - radius * 0.3, 0.5 - radius * 0.1),
+    )
+    canvas.glow(glass, 0.16, 0.012)
+
+
+def draw_glasses(canvas: Canvas, design: Design) -> None:
+    """Spectacles or sunglasses from the front: two rims, the bridge, folded temples."""
+    cut = design.cut
+    dark = cut.has("sun", 0.5)
+    tall = cut.between("tall", 0.125, 0.155)
+    square = cut.between("square", 0.0, 0.035)
+    thick = cut.between("thick", 1.0, 1.25)
+    y = 0.49
+    for flip in (False, True):
+        temple = opened((0.085, 0.44), (0.12, 0.40), (0.24, 0.375), (0.5, 0.4))
+        canvas.fill(
+            band(mirrored(temple) if flip else temple, 0.032, 0.018),
+            darker(design.panel, 0.3),
+            rounding=0.01,
+            gloss=0.2,
+        )
+    bridge = opened((0.4, y - 0.04), (0.45, y - 0.075), (0.5, y - 0.08), (0.55, y - 0.075), (0.6, y - 0.04))
+    canvas.fill(band(bridge, 0.042 * thick), design.fabric.scaled(0.5), rounding=0.014, gloss=0.25)
+    for flip in (False, True):
+        rim = closed(
+            (0.245, y - tall - square), (0.12 - square * 0.6, y - tall * 0.8 - square), (0.075, y - tall * 0.3), (0.1, y + tall * 0.65), (0.2, y + tall + 0.01),
+            (0.32, y + tall * 0.9), (0.415, y + tall * 0.3), (0.43, y - tall * 0.35), (0.375 + square * 0.4, y - tall * 0.85 - square),
+        )  # fmt: skip
+        middle = rim.mean(axis=0)
+        lens = middle + (rim - middle) * (1 - 0.24 * thick, 1 - 0.27 * thick)
+        outer = mirrored(rim) if flip else rim
+        inner = mirrored(lens) if flip else lens
+        canvas.fill(outer, design.fabric.scaled(0.5), rounding=0.016, depth=1.2, gloss=0.3)
+        glass = (0.16, 0.15, 0.17) if dark else (0.86, 0.9, 0.92)
+        mask = canvas.fill(inner, glass, rounding=0.008, depth=0.5, lift=0)
+        if dark:
+            x = 0.75 if flip else 0.25
+            canvas.glow(closed((x - 0.1, y + 0.08), (x, y + 0.16), (x + 0.12, y + 0.08)), 0.28, 0.04, clip=mask)
+        x = 0.68 if flip else 0.18
+        shine = band(opened((x - 0.03, y + 0.09), (x + 0.075, y - 0.12)), 0.035)
+        canvas.glow(shine, 0.3 if dark else 0.65, 0.006, clip=mask)
+    for x in (0.105, 0.895):
+        canvas.fill(box(x - 0.022, y - 0.075, x + 0.022, y - 0.05, 0.008), METAL, rounding=0.006, gloss=0.4, lift=0.2)
+
+
+def draw_scarf(canvas: Canvas, design: Design) -> None:
+    """A scarf laid in a loop, its two ends hanging with fringes."""
+    cut = design.cut
+    end = cut.between("end", 0.8, 0.86)
+    wide = cut.between("wide", 0.19, 0.23)
+    long = cut.between("long", -0.04, 0.04)
+    cloth = design.fabric
+    back = opened((0.27, 0.3), (0.36, 0.15), (0.5, 0.105), (0.64, 0.15), (0.73, 0.3))
+    canvas.fill(band(back, wide * 0.72), cloth.turned(0.0), rounding=0.05, depth=1.2)
+    canvas.glow(closed((0.36, 0.26), (0.5, 0.18), (0.64, 0.26), (0.5, 0.34)), -0.35, 0.03)
+    for sign, tip in ((1, end - 0.05 + long), (-1, end - long)):
+        x = 0.5 + sign * 0.075
+        tail = closed(
+            corner(x - wide / 2 + 0.025, 0.4), (x - wide / 2 - 0.005 * sign, 0.6), corner(x - wide / 2 + sign * 0.018, tip), (x + sign * 0.02, tip + 0.008),
+            corner(x + wide / 2 + sign * 0.018, tip), (x + wide / 2 - 0.005, 0.6), corner(x + wide / 2 - 0.025, 0.4),
+        )  # fmt: skip
+        for i in range(15):
+            at = x - wide / 2 + sign * 0.018 + (i + 0.5) * wide / 15
+            strand = opened(
+                (at, tip - 0.01),
+                (at + 0.004 * math.sin(i * 2.1), tip + 0.035),
+                (at + 0.008 * math.sin(i * 1.3), tip + 0.075),
+            )
+            canvas.fill(band(strand, 0.010, 0.006), design.panel if i % 2 else design.main, rounding=0.004, lift=0.1)
+        hanging = canvas.fill(tail, cloth.turned(0.05 * sign), rounding=0.035, depth=1.15, lift=0.6)
+        if design.panel != design.main:
+            canvas.fill(
+                band(opened((x - wide, tip - 0.06), (x + wide, tip - 0.06)), 0.06),
+                design.panel_cloth(),
+                rounding=0.008,
+                clip=hanging,
+                lift=0.1,
+                depth=0.4,
+            )
+        for offset, strength in ((-0.25, 0.5), (0.12, 0.6), (0.34, 0.4)):
+            canvas.crease(
+                opened(
+                    (x + offset * wide * 0.6, 0.43), (x + offset * wide * 0.9, 0.6), (x + offset * wide, tip - 0.03)
+                ),
+                0.016,
+                strength,
+                clip=hanging,
+            )
+    loop = closed(
+        (0.235, 0.255), (0.195, 0.33), (0.235, 0.43), (0.36, 0.51), (0.5, 0.53), (0.64, 0.51), (0.765, 0.43), (0.805, 0.33), (0.765, 0.255), (0.7, 0.3), (0.6, 0.355), (0.5, 0.37),
+        (0.4, 0.355), (0.3, 0.3),
+    )  # fmt: skip
+    front = canvas.fill(loop, cloth, rounding=0.055, depth=1.3, lift=0.7)
+    for fold in (
+        opened((0.23, 0.33), (0.33, 0.405), (0.5, 0.43), (0.67, 0.405), (0.77, 0.33)),
+        opened((0.25, 0.4), (0.37, 0.465), (0.5, 0.48), (0.6, 0.47)),
+        opened((0.45, 0.4), (0.62, 0.395), (0.76, 0.31)),
+    ):
+        canvas.crease(fold, 0.014, 0.75, clip=front)
+    canvas.line(
+        opened((0.3, 0.3), (0.4, 0.355), (0.5, 0.37), (0.6, 0.355), (0.7, 0.3)),
+        0.004,
+        lighter(design.main, 0.2),
+        strength=0.3,
+        clip=front,
+    )
