@@ -1,0 +1,4 @@
+"""Makes what the model repository serves: reads trained weights, writes ONNX graphs and their configs, fits heads.
+
+Only the fitting needs torch; building a bundle does not.
+"""

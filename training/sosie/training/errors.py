@@ -1,0 +1,25 @@
+"""What can go wrong while models are made.
+
+    TrainingError
+    ├── WeightsError       a weight package cannot be had, is not what it should be, or cannot be read
+    ├── RepositoryError    a model repository cannot be read or written, or holds something else
+    └── VerificationError  a graph that was built does not compute what its network does
+
+Each message is one line that says what is wrong and, where the user can do something, what to change.
+"""
+
+
+class TrainingError(Exception):
+    """The root of all that this room raises on purpose."""
+
+
+class WeightsError(TrainingError):
+    """A weight package cannot be had, is not what it should be, or cannot be read."""
+
+
+class RepositoryError(TrainingError):
+    """A model repository cannot be read or written, or holds something that it should not."""
+
+
+class VerificationError(TrainingError):
+    """A graph that was built does not compute what its network does."""

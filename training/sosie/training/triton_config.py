@@ -1,0 +1,157 @@
+"""Writes Triton's config.pbtxt, and reads the parameters back.
+
+The form is the text format of protocol buffers. Triton's own message type comes with its client, which only the
+engine's inference imports, and the few fields that are needed here are easily written.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+from sosie.engine.inference import ImageInput, TextInput
+from sosie.engine.space import EmbeddingSpace
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """The name of an enumeration's value, which is written without quotes."""
+
+    name: str
+
+
+Field: TypeAlias = "str | int | bool | Symbol | Message | Sequence[int] | Sequence[Message]"
+Message: TypeAlias = Mapping[str, "Field"]
+
+MAX_BATCH = 32
+QUEUE_DELAY_US = 500
+"""How long a request may wait for others to share its execution, in microseconds."""
+MAX_QUEUE = 256
+"""Requests that wait for a model before further ones are refused."""
+MAX_WAIT_US = 10_000_000
+"""How long a request may wait in the queue, in microseconds; a caller may ask for less."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output: Triton's type (e.g. UINT8) and its sizes without the batch; -1 is free."""
+
+    name: str
+    dtype: str
+    dims: tuple[int, ...]
+
+
+def describe_encoder(
+    role: str, space: EmbeddingSpace, accepted: ImageInput | TextInput, further: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The parameters of an encoder: `role` is image_encoder or text_encoder."""
+    return {"role": role, "space": space.to_json(), "input": json.dumps(asdict(accepted)), **(further or {})}
+
+
+def describe_classifier(label_set: str, labels: Sequence[str], accepted: ImageInput) -> dict[str, str]:
+    """The parameters of a classifier."""
+    return {
+        "role": "classifier",
+        "label_set": label_set,
+        "labels": json.dumps(list(labels)),
+        "input": json.dumps(asdict(accepted)),
+    }
+
+
+def write_config(
+    name: str, *, accepts: Tensor, answers: Sequence[Tensor], parameters: Mapping[str, str], threads: int
+) -> str:
+    """The config.pbtxt of an ONNX model with one input and a free batch size.
+
+    `threads` is how many of the processor's cores one execution may use.
+    """
+    # Zeros are right for every input; random numbers would be no tokens. A free size is that of a short sentence.
+    warm_dims = [8 if size < 0 else size for size in accepts.dims]
+    sample: Message = {"data_type": Symbol(f"TYPE_{accepts.dtype}"), "dims": warm_dims, "zero_data": True}
+    settings = {"intra_op_thread_count": str(threads), "inter_op_thread_count": "1", **parameters}
+    return _render(
+        {
+            "name": name,
+            "backend": "onnxruntime",
+            "max_batch_size": MAX_BATCH,
+            "input": [_tensor(accepts)],
+            "output": [_tensor(answer) for answer in answers],
+            "instance_group": [{"count": 1}],
+            "dynamic_batching": {
+                "max_queue_delay_microseconds": QUEUE_DELAY_US,
+                "default_queue_policy": {
+                    "timeout_action": Symbol("REJECT"),
+                    "default_timeout_microseconds": MAX_WAIT_US,
+                    "allow_timeout_override": True,
+                    "max_queue_size": MAX_QUEUE,
+                },
+            },
+            "model_warmup": [
+                {
+                    "name": f"batch_{size}",
+                    "batch_size": size,
+                    "inputs": {"key": accepts.name, "value": sample},
+                }
+                for size in (1, 8)
+            ],
+            "parameters": [{"key": key, "value": {"string_value": text}} for key, text in settings.items()],
+        }
+    )
+
+
+_STRING = r'"((?:[^"\\]|\\.)*)"'
+_PARAMETER = re.compile(rf"key\s*:\s*{_STRING}\s*value\s*:?\s*\{{\s*string_value\s*:\s*{_STRING}")
+
+
+def read_parameters(config: str) -> dict[str, str]:
+    """The string parameters of a config.pbtxt that `write_config` wrote."""
+    return {_unquote(key): _unquote(value) for key, value in _PARAMETER.findall(config)}
+
+
+def _tensor(tensor: Tensor) -> Message:
+    return {"name": tensor.name, "data_type": Symbol(f"TYPE_{tensor.dtype}"), "dims": list(tensor.dims)}
+
+
+def _render(message: Message) -> str:
+    return "\n".join(_lines(message)) + "\n"
+
+
+def _lines(message: Message) -> Iterator[str]:
+    for key, value in message.items():
+        if isinstance(value, Mapping):
+            yield from _block(key, value)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            if all(isinstance(item, int) for item in value):
+                yield f"{key}: [{', '.join(str(item) for item in value)}]"
+            else:
+                for item in value:
+                    yield from _block(key, item)  # type: ignore[arg-type]  # mixed lists are not built
+        else:
+            yield f"{key}: {_scalar(value)}"
+
+
+def _block(key: str, message: Message) -> Iterator[str]:
+    yield f"{key} {{"
+    yield from (f"  {line}" for line in _lines(message))
+    yield "}"
+
+
+def _scalar(value: str | int | bool | Symbol) -> str:
+    if isinstance(value, Symbol):
+        return value.name
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _quote(value) if isinstance(value, str) else str(value)
+
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_MEANT = {escaped[1]: plain for plain, escaped in _ESCAPES.items()}
+
+
+def _quote(text: str) -> str:
+    return '"' + "".join(_ESCAPES.get(letter, letter) for letter in text) + '"'
+
+
+def _unquote(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: _MEANT.get(match[1], match[1]), text)
