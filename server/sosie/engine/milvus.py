@@ -156,7 +156,12 @@ class MilvusStore:
     async def _call(self, ask: Callable[[MilvusClient, str, float], _Answer], timeout: float) -> _Answer:
         """Runs one request in a thread, within `timeout` seconds from now."""
         deadline = time.monotonic() + timeout
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, ask, deadline)
+        running = asyncio.get_running_loop().run_in_executor(self._pool, self._run, ask, deadline)
+        try:
+            # pymilvus sleeps up to 3 s between its attempts, past its own limit.
+            return await asyncio.wait_for(running, timeout)
+        except TimeoutError as error:
+            raise BackendTimeoutError(f"Milvus at {self.uri} did not answer in time") from error
 
     def _run(self, ask: Callable[[MilvusClient, str, float], _Answer], deadline: float) -> _Answer:
         def left() -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,7 @@ class Wanted:
 
     top_k: int = 10
     min_score: float = 0.0
-    filter: Filter = Filter()
+    filter: Filter = field(default_factory=Filter)
     group_by_product: bool = True
     explain: bool = False
 

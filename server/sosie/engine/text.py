@@ -43,13 +43,19 @@ class Tokenizer:
         self._tokenizer.enable_padding(length=text_input.pad_to or None, pad_id=0)
 
     @classmethod
-    def from_file(cls, path: Path, text_input: TextInput) -> Self:
-        """Raises BackendError where the file is missing or another one."""
-        try:
+    def find(cls, repository: Path, text_input: TextInput) -> Self:
+        """The tokenizer.json of a model repository's model that the encoder was made with.
+
+        Raises BackendError where there is none.
+        """
+        for path in sorted(repository.glob("*/tokenizer.json")):
             source = path.read_bytes()
-        except OSError as error:
-            raise BackendError(f"cannot read the tokenizer {path}: {error.strerror}") from error
-        return cls(source, text_input)
+            if hashlib.sha256(source).hexdigest() == text_input.tokenizer_sha256:
+                return cls(source, text_input)
+        raise BackendError(
+            f"no */tokenizer.json under {repository} has the SHA-256 digest {text_input.tokenizer_sha256[:12]}… that "
+            "the text encoder was made with: point SOSIE_MODELS at the served model repository or a copy of it"
+        )
 
     def encode(self, sentences: Sequence[str]) -> Tokens:
         """Token ids, int64 [n, length], padded with 0 to the longest sentence or to the encoder's fixed length."""

@@ -1,0 +1,45 @@
+"""One call under way: when it must end, its turn and where its time goes."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sosie.engine.errors import BackendTimeoutError
+from sosie.engine.timing import StepTimes
+from sosie.gateway.admission import Admission
+
+# Kept back from the caller's time so that an answer, or a clear error, still reaches it.
+_MARGIN_SHARE = 0.05
+_MAX_MARGIN = 0.1  # seconds
+
+
+class Call:
+    """A call that its caller gives `seconds`."""
+
+    def __init__(self, seconds: float, admission: Admission) -> None:
+        self.steps = StepTimes()
+        self._admission = admission
+        self._start = time.monotonic()
+        self._deadline = self._start + seconds - min(_MAX_MARGIN, seconds * _MARGIN_SHARE)
+
+    def left(self) -> float:
+        """Seconds until an answer is due. Raises BackendTimeoutError where none are left."""
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise BackendTimeoutError("the deadline passed")
+        return seconds
+
+    def elapsed(self) -> float:
+        """Seconds since the call came."""
+        return time.monotonic() - self._start
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Holds a slot; raises as Admission.admit."""
+        with self.steps.measure("wait"):
+            await self._admission.acquire(self.left())
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._admission.release(time.monotonic() - start)

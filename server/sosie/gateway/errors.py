@@ -1,0 +1,78 @@
+"""From the engine's errors to what a caller sees: one table.
+
+A caller gets google.rpc.Status with ErrorInfo (domain and reason), BadRequest where a field is at fault and RetryInfo
+where another try may succeed. What only operators may know, addresses above all, stays in the log.
+"""
+
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from sosie.engine import errors as engine
+from sosie.gateway.admission import OverloadedError
+
+DOMAIN = "sosie.v1"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an error is told. `public` replaces its message; `retry_after` is in seconds."""
+
+    code: grpc.StatusCode
+    reason: str
+    public: str = ""
+    retry_after: float | None = None
+
+
+RULES: dict[type[engine.EngineError], Rule] = {
+    engine.InputError: Rule(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"),
+    engine.NotIndexedError: Rule(grpc.StatusCode.NOT_FOUND, "PICTURE_NOT_INDEXED"),
+    engine.SpaceMismatchError: Rule(grpc.StatusCode.FAILED_PRECONDITION, "SPACE_MISMATCH"),
+    engine.NoIndexError: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, "NO_INDEX", "there is no index yet: index a catalog first"
+    ),
+    engine.BackendUnavailableError: Rule(
+        grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", "the encoders or the index are away", 1.0
+    ),
+    engine.BackendOverloadedError: Rule(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "BACKEND_OVERLOADED", "the encoders or the index are overloaded", 0.5
+    ),
+    engine.BackendTimeoutError: Rule(
+        grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline passed before there was an answer"
+    ),
+    engine.BackendError: Rule(
+        grpc.StatusCode.INTERNAL, "BACKEND_FAULT", "the encoders or the index are set up wrongly, see the gateway's log"
+    ),
+    OverloadedError: Rule(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+}
+
+_UNEXPECTED = Rule(grpc.StatusCode.INTERNAL, "INTERNAL", "the gateway failed, see its log")
+
+
+def find_rule(error: BaseException) -> Rule:
+    """The rule of an error's class; for what nobody expected, one that tells nothing."""
+    return next((RULES[kind] for kind in type(error).__mro__ if kind in RULES), _UNEXPECTED)
+
+
+def to_status(error: BaseException) -> status_pb2.Status:
+    """The error as a caller sees it."""
+    rule = find_rule(error)
+    details: list[any_pb2.Any] = []
+
+    def add(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> None:
+        packed = any_pb2.Any()
+        packed.Pack(message)
+        details.append(packed)
+
+    add(error_details_pb2.ErrorInfo(domain=DOMAIN, reason=rule.reason))
+    if isinstance(error, engine.InputError):
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.problem)
+        add(error_details_pb2.BadRequest(field_violations=[violation]))
+    retry_after = error.retry_after if isinstance(error, OverloadedError) else rule.retry_after
+    if retry_after is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(max(1, round(retry_after * 1000)))
+        add(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(code=rule.code.value[0], message=rule.public or str(error), details=details)

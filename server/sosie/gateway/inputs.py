@@ -1,0 +1,61 @@
+"""From what a caller sends to the parts of the embedding that it fills."""
+
+import asyncio
+from concurrent.futures import Executor
+
+import numpy as np
+
+from sosie.engine.errors import BackendTimeoutError, NotIndexedError
+from sosie.engine.image import Crop, prepare
+from sosie.engine.inference import Encoder, ImageInput, Pictures
+from sosie.engine.space import Parts
+from sosie.engine.store import VectorStore, picture_key, product_key
+from sosie.gateway.backends import Embedder
+from sosie.gateway.call import Call
+from sosie.v1 import visual_search_pb2 as pb
+
+
+class Inputs:
+    """Reads pictures in the threads of `decoders`, and those that are indexed from `store`."""
+
+    def __init__(self, store: VectorStore, decoders: Executor) -> None:
+        self._store = store
+        self._decoders = decoders
+
+    async def image_parts(self, encoder: Encoder, image: pb.Image, crop: Crop, call: Call) -> Parts:
+        """The parts, [size] each, of a picture that was sent or is indexed."""
+        if image.WhichOneof("source") == "indexed":
+            return await self._stored_parts(encoder, image.indexed, call)
+        pictures = await self.decode(image.data, encoder.image_input, crop, call)
+        with call.steps.measure("encode_image"):
+            parts = await encoder.encode_images(pictures, timeout=call.left())
+        return {name: vectors[0] for name, vectors in parts.items()}
+
+    async def _stored_parts(self, encoder: Encoder, named: pb.IndexedPicture, call: Call) -> Parts:
+        store = self._store
+        with call.steps.measure("search"):
+            if named.picture_id:
+                key: str | None = picture_key(named.shop, named.product_id, named.picture_id)
+            else:
+                key = await store.first_picture(product_key(named.shop, named.product_id), timeout=call.left())
+            vectors = await store.fetch([key] if key else [], timeout=call.left())
+        if not key or key not in vectors:
+            picture = f" picture {named.picture_id!r}" if named.picture_id else ""
+            raise NotIndexedError(f"shop {named.shop!r} product {named.product_id!r}{picture} is not in the index")
+        return encoder.space.split(vectors[key])
+
+    async def text_parts(self, embedder: Embedder, sentence: str, call: Call) -> Parts:
+        with call.steps.measure("tokenize"):
+            tokens = embedder.tokenizer.encode([sentence])
+        with call.steps.measure("encode_text"):
+            parts = await embedder.encoder.encode_texts(tokens, timeout=call.left())
+        return {name: vectors[0] for name, vectors in parts.items()}
+
+    async def decode(self, data: bytes, image_input: ImageInput, crop: Crop, call: Call) -> Pictures:
+        with call.steps.measure("decode"):
+            loop = asyncio.get_running_loop()
+            decoding = loop.run_in_executor(self._decoders, prepare, data, image_input, crop)
+            try:
+                return (await asyncio.wait_for(decoding, call.left()))[np.newaxis]
+            except TimeoutError as error:
+                raise BackendTimeoutError("the deadline passed while the picture was decoded") from error

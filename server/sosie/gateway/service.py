@@ -1,0 +1,194 @@
+"""The three rpcs: check, admit, ask the engine, answer."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from grpc_status import rpc_status
+
+from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, EngineError, InputError
+from sosie.engine.image import Crop
+from sosie.engine.inference import Classifier
+from sosie.engine.search import Hit, Wanted, find, score_labels
+from sosie.engine.space import Parts, Query, build_query
+from sosie.gateway import answers, questions
+from sosie.gateway.admission import Admission
+from sosie.gateway.backends import Backends, Embedder
+from sosie.gateway.call import Call
+from sosie.gateway.errors import find_rule, to_status
+from sosie.gateway.inputs import Inputs
+from sosie.gateway.telemetry import Telemetry
+from sosie.v1 import visual_search_pb2 as pb
+from sosie.v1 import visual_search_pb2_grpc
+
+_LOG = logging.getLogger(__name__)
+
+_Response = TypeVar("_Response")
+
+METHODS = ("Classify", "SearchByImage", "SearchByText")
+
+
+class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
+    """Answers with what `backends` know; `decoders` are the threads that pictures are decoded in.
+
+    Of each method `slots` calls are worked on at once and `queue` wait; a call without a deadline gets
+    `default_deadline` seconds.
+    """
+
+    def __init__(
+        self,
+        backends: Backends,
+        *,
+        decoders: Executor,
+        telemetry: Telemetry,
+        slots: int,
+        queue: int,
+        default_deadline: float,
+    ) -> None:
+        self._backends = backends
+        self._inputs = Inputs(backends.store, decoders)
+        self._telemetry = telemetry
+        self._default_deadline = default_deadline
+        # One each, so that a flood of one kind of question leaves the others their room.
+        self._admissions = {method: Admission(slots, queue) for method in METHODS}
+        for method, admission in self._admissions.items():
+            telemetry.in_flight.labels(method).set_function(partial(getattr, admission, "in_flight"))
+            telemetry.queued.labels(method).set_function(partial(getattr, admission, "waiting"))
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
+        return await self._answer("Classify", self._classify, request, context)
+
+    async def SearchByImage(self, request: pb.SearchByImageRequest, context: Any) -> pb.SearchByImageResponse:
+        return await self._answer("SearchByImage", self._search_by_image, request, context)
+
+    async def SearchByText(self, request: pb.SearchByTextRequest, context: Any) -> pb.SearchByTextResponse:
+        return await self._answer("SearchByText", self._search_by_text, request, context)
+
+    async def _answer(
+        self, method: str, handle: Callable[[Any, Call], Awaitable[_Response]], request: Any, context: Any
+    ) -> _Response:
+        """Runs a call within its deadline; errors leave by the one table."""
+        seconds = context.time_remaining()
+        call = Call(self._default_deadline if seconds is None else seconds, self._admissions[method])
+        code = grpc.StatusCode.CANCELLED  # what it stays if the caller goes away
+        try:
+            response = await handle(request, call)
+            code = grpc.StatusCode.OK
+        except Exception as raised:  # noqa: BLE001 - nothing leaves but by the table
+            error = self._explain(raised)
+            code = find_rule(error).code
+            _log(method, code, error)
+            await _abort(context, error)
+        else:
+            return response
+        finally:
+            self._telemetry.count(method, code.name, call.elapsed(), call.steps)
+
+    def _explain(self, error: Exception) -> Exception:
+        """A call that waited in vain for a backend that is known to be away was not slow: the backend was away."""
+        if isinstance(error, BackendTimeoutError):
+            problem = self._backends.problem
+            if isinstance(problem, BackendUnavailableError | BackendTimeoutError):
+                return BackendUnavailableError(str(problem))
+        return error
+
+    async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
+        crop = questions.read_image(request.image)
+        top_k = questions.read_labels_wanted(request)
+        classifiers = self._backends.classifiers()
+        label_sets = questions.read_label_sets(request.label_sets, classifiers)
+        if request.image.HasField("indexed") and any(label_set.HasField("served") for label_set in label_sets):
+            raise InputError("label_sets", "an indexed picture can be scored against free labels only: send its bytes")
+        response = pb.ClassifyResponse()
+        async with call.turn():
+            embedder, parts = None, None
+            for label_set in label_sets:
+                if label_set.HasField("served"):
+                    classifier = classifiers[label_set.served]
+                    found = await self._score_served(classifier, request.image.data, crop, top_k, call)
+                else:
+                    if embedder is None or parts is None:
+                        embedder = self._backends.for_labels()
+                        parts = await self._inputs.image_parts(embedder.encoder, request.image, crop, call)
+                    found = await self._score_free(embedder, label_set.free, parts, top_k, call)
+                response.classifications.append(found)
+        if embedder:
+            space = embedder.encoder.space
+            response.space.CopyFrom(answers.write_space(space, {space.label_part: 1.0}))
+        response.step_times.extend(answers.write_steps(call.steps))
+        return response
+
+    async def _score_free(
+        self, embedder: Embedder, free: pb.FreeLabels, parts: Parts, top_k: int, call: Call
+    ) -> pb.Classification:
+        if embedder.encoder.space.label_part not in parts:
+            raise InputError("image.indexed", "this picture was indexed without what labels are scored against")
+        with call.steps.measure("encode_text"):
+            scores = await score_labels(embedder.encoder, embedder.tokenizer, free.labels, parts, timeout=call.left())
+        return answers.write_classification(free.name or "free", free.labels, scores, top_k)
+
+    async def _score_served(
+        self, classifier: Classifier, data: bytes, crop: Crop, top_k: int, call: Call
+    ) -> pb.Classification:
+        pictures = await self._inputs.decode(data, classifier.image_input, crop, call)
+        with call.steps.measure("classify"):
+            (scores,) = await classifier.classify(pictures, timeout=call.left())
+        return answers.write_classification(classifier.label_set, classifier.labels, scores, top_k)
+
+    async def _search_by_image(self, request: pb.SearchByImageRequest, call: Call) -> pb.SearchByImageResponse:
+        crop = questions.read_image(request.image)
+        sentence = questions.read_sentence(request.sentence) if request.HasField("sentence") else None
+        wanted = questions.read_wanted(request.options)
+        weights = questions.read_weights(request.options.weights)
+        async with call.turn():
+            embedder = self._backends.for_search()
+            image = await self._inputs.image_parts(embedder.encoder, request.image, crop, call)
+            text = await self._inputs.text_parts(embedder, sentence, call) if sentence else None
+            query = _build(embedder, weights, image, text)
+            hits = await self._find(query, wanted, call)
+        return pb.SearchByImageResponse(
+            hits=[answers.write_hit(hit, grouped=wanted.group_by_product) for hit in hits],
+            space=answers.write_space(query.space, query.weights),
+            step_times=answers.write_steps(call.steps),
+        )
+
+    async def _search_by_text(self, request: pb.SearchByTextRequest, call: Call) -> pb.SearchByTextResponse:
+        sentence = questions.read_sentence(request.sentence)
+        wanted = questions.read_wanted(request.options)
+        weights = questions.read_weights(request.options.weights)
+        async with call.turn():
+            embedder = self._backends.for_search()
+            text = await self._inputs.text_parts(embedder, sentence, call)
+            query = _build(embedder, weights, None, text)
+            hits = await self._find(query, wanted, call)
+        return pb.SearchByTextResponse(
+            hits=[answers.write_hit(hit, grouped=wanted.group_by_product) for hit in hits],
+            space=answers.write_space(query.space, query.weights),
+            step_times=answers.write_steps(call.steps),
+        )
+
+    async def _find(self, query: Query, wanted: Wanted, call: Call) -> list[Hit]:
+        return await find(self._backends.store, query, wanted, timeout=call.left(), steps=call.steps)
+
+
+def _build(embedder: Embedder, weights: dict[str, float], image: Parts | None, text: Parts | None) -> Query:
+    try:
+        return build_query(embedder.encoder.space, image=image, text=text, weights=weights)
+    except InputError as error:
+        raise InputError(f"options.{error.field}", error.problem) from error
+
+
+def _log(method: str, code: grpc.StatusCode, error: Exception) -> None:
+    """Callers' mistakes are theirs to read; the rest is said once, with its traceback where nobody expected it."""
+    if not isinstance(error, EngineError):
+        _LOG.error("%s failed", method, exc_info=error)
+    elif code is not grpc.StatusCode.INVALID_ARGUMENT:
+        _LOG.warning("%s: %s: %s", method, code.name, error)
+
+
+async def _abort(context: Any, error: Exception) -> NoReturn:
+    await context.abort_with_status(rpc_status.to_status(to_status(error)))
+    raise AssertionError("abort_with_status always raises")

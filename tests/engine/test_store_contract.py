@@ -1,0 +1,163 @@
+"""What every VectorStore promises, asked of the fake and of Milvus Lite."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import FAKE_SPACE, FakeStore, passes, unit
+
+from sosie.engine.errors import NoIndexError, SpaceMismatchError
+from sosie.engine.milvus import MilvusStore
+from sosie.engine.space import EmbeddingSpace
+from sosie.engine.store import Digests, Facets, Filter, Row, VectorStore, picture_key, product_key
+
+AWKWARD = ['"', "'", "\\", "%", "_", "a\nb", "\x1f", "😀", "ünï", "x' or 1 == 1", "]", ""]
+TIMEOUT = 10.0
+
+
+def make_rows(count: int = 120) -> list[Row]:
+    """Rows of products of three pictures each, with facets of every kind."""
+    random = np.random.default_rng(7)
+    vectors = FAKE_SPACE.assemble(
+        {part.name: unit(random.normal(size=(count, part.size))) for part in FAKE_SPACE.parts}
+    )
+    rows = []
+    for i in range(count):
+        product = str(i // 3)
+        facets = Facets(
+            shop=f"shop {i // 3 % 2}",
+            brand=AWKWARD[i // 3 % len(AWKWARD)] + "Brand",
+            category_path=("Men", "Tops", f"T{i % 4}")[: i % 4],
+            currency=None if i % 5 == 0 else ("EUR", "USD")[i % 2],
+            price_micros=None if i % 5 == 0 else i * 1_000_000,
+            in_stock=i % 3 == 0,
+            attributes={"colour": AWKWARD[i % len(AWKWARD)], 'k"ey\\': "v"} if i % 7 else {},
+        )
+        rows.append(
+            Row(
+                key=picture_key(facets.shop, product, str(i)),
+                product_key=product_key(facets.shop, product),
+                position=i % 3,
+                vector=vectors[i],
+                facets=facets,
+                payload=f"payload {i}\0".encode(),
+                content=f"c{i}",
+                meta=f"m{i}",
+            )
+        )
+    return rows
+
+
+@pytest.fixture(params=["fake", "lite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
+    made: VectorStore = FakeStore() if request.param == "fake" else MilvusStore(str(tmp_path / "test.db"), "products")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def filled(store: VectorStore) -> VectorStore:
+    await store.create(FAKE_SPACE, timeout=TIMEOUT)
+    await store.upsert(make_rows(), timeout=TIMEOUT)
+    return store
+
+
+async def test_search_orders_by_inner_product(filled: VectorStore) -> None:
+    """A search gives the rows of the greatest inner product, the greatest first, with their payload."""
+    rows = make_rows()
+    query = rows[5].vector
+    expected = sorted(rows, key=lambda row: -float(query @ row.vector))[:10]
+    matches = await filled.search(query, limit=10, filter=Filter(), timeout=TIMEOUT)
+    assert [match.key for match in matches] == [row.key for row in expected]
+    assert [match.payload for match in matches] == [row.payload for row in expected]
+    assert [match.position for match in matches] == [row.position for row in expected]
+    assert matches[0].dot == pytest.approx(float(query @ query), abs=1e-4)
+
+
+FILTERS = [
+    Filter(shops=("shop 1",)),
+    Filter(shops=("shop 1", "shop 2")),
+    Filter(shops=("nowhere",)),
+    *(Filter(brands=(value + "bRAND",)) for value in AWKWARD),
+    Filter(category_prefix=("Men",)),
+    Filter(category_prefix=("Men", "Tops")),
+    Filter(category_prefix=("Tops",)),
+    Filter(currency="EUR"),
+    Filter(currency="EUR", min_price_micros=11_000_000),
+    Filter(currency="USD", min_price_micros=11_000_000, max_price_micros=43_000_000),
+    Filter(in_stock=True),
+    *(Filter(attributes={"colour": value}) for value in AWKWARD),
+    Filter(attributes={'k"ey\\': "v", "colour": "%"}),
+    Filter(product_keys=(product_key("shop 1", "1"), product_key("shop 0", "2"))),
+    Filter(shops=("shop 0",), in_stock=True, currency="EUR", category_prefix=("Men",)),
+]
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+async def test_filter(filled: VectorStore, filter: Filter) -> None:
+    """A search gives just the rows that pass its filter, whatever bytes stand in its values."""
+    rows = make_rows()
+    matches = await filled.search(rows[0].vector, limit=200, filter=filter, timeout=TIMEOUT)
+    assert {match.key for match in matches} == {row.key for row in rows if passes(row, filter)}
+
+
+async def test_upsert_replaces(filled: VectorStore) -> None:
+    """Writing a row again replaces it, and adds none."""
+    row = replace(make_rows()[3], payload=b"new", facets=Facets(shop="elsewhere"), content="c", meta="m")
+    await filled.upsert([row], timeout=TIMEOUT)
+    (match,) = await filled.search(row.vector, limit=10, filter=Filter(shops=("elsewhere",)), timeout=TIMEOUT)
+    assert match.payload == b"new"
+    assert await filled.count(timeout=TIMEOUT) == 120
+    assert await filled.digests([row.key], timeout=TIMEOUT) == {row.key: Digests("c", "m")}
+
+
+async def test_delete(filled: VectorStore) -> None:
+    """Deleted rows are gone, and a key that is not there is no error."""
+    keys = [row.key for row in make_rows()[:5]]
+    await filled.delete([*keys, "absent"], timeout=TIMEOUT)
+    assert await filled.count(timeout=TIMEOUT) == 115
+    assert await filled.digests(keys, timeout=TIMEOUT) == {}
+
+
+async def test_fetch(filled: VectorStore) -> None:
+    """fetch gives the vectors of those keys that are there, unchanged."""
+    row = make_rows()[8]
+    found = await filled.fetch([row.key, "absent"], timeout=TIMEOUT)
+    assert list(found) == [row.key]
+    np.testing.assert_array_equal(found[row.key], row.vector)
+
+
+async def test_first_picture(filled: VectorStore) -> None:
+    """A product's first picture is the one at the lowest position, and an unknown product has none."""
+    assert await filled.first_picture(product_key("shop 1", "1"), timeout=TIMEOUT) == picture_key("shop 1", "1", "3")
+    assert await filled.first_picture(product_key("shop 1", "absent"), timeout=TIMEOUT) is None
+
+
+async def test_nothing_to_do(filled: VectorStore) -> None:
+    """Empty batches are no error."""
+    await filled.upsert([], timeout=TIMEOUT)
+    await filled.delete([], timeout=TIMEOUT)
+    assert await filled.fetch([], timeout=TIMEOUT) == {}
+    assert await filled.digests([], timeout=TIMEOUT) == {}
+
+
+async def test_no_collection(store: VectorStore) -> None:
+    """Before `create`, every question says that there is no index."""
+    with pytest.raises(NoIndexError):
+        await store.space(timeout=TIMEOUT)
+    with pytest.raises(NoIndexError):
+        await store.search(np.ones(31, np.float32), limit=1, filter=Filter(), timeout=TIMEOUT)
+    with pytest.raises(NoIndexError):
+        await store.count(timeout=TIMEOUT)
+
+
+async def test_space_is_kept(filled: VectorStore) -> None:
+    """A collection tells the space it was built in, takes `create` again and refuses another space by name."""
+    assert await filled.space(timeout=TIMEOUT) == FAKE_SPACE
+    await filled.create(FAKE_SPACE, timeout=TIMEOUT)
+    assert await filled.count(timeout=TIMEOUT) == 120
+    other = EmbeddingSpace("other-1", FAKE_SPACE.parts, "meaning", 1.0)
+    with pytest.raises(SpaceMismatchError, match=r"fake-000000000001.*other-1"):
+        await filled.create(other, timeout=TIMEOUT)
