@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sosie.indexer.addresses import find_address
+from sosie.engine.addresses import find_address
 
 if TYPE_CHECKING:
     from sosie.indexer.session import Outcome, Settings

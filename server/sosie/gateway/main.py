@@ -73,7 +73,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             default_deadline=settings.default_deadline,
         )
         visual_search_pb2_grpc.add_VisualSearchServiceServicer_to_server(service, server)
-        health_servicer = health.aio.HealthServicer()
+        health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its package has no types
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         port = _bind(server, settings.listen)
