@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import tokenizers
 
-from sosie.engine.errors import NoIndexError, SpaceMismatchError
-from sosie.engine.inference import ImageInput, Pictures, TextInput, Tokens
+from sosie.engine.errors import EngineError, NoIndexError, SpaceMismatchError
+from sosie.engine.inference import Classifier, Encoder, ImageInput, Pictures, TextInput, Tokens
 from sosie.engine.space import EmbeddingSpace, Part, Parts, Vector
 from sosie.engine.store import Digests, Filter, Match, Row
 
@@ -137,3 +139,44 @@ def passes(row: Row, filter: Filter) -> bool:
             not filter.product_keys or row.product_key in filter.product_keys,
         )
     )
+
+
+class FakeClassifier:
+    """Says how red, green and blue a picture is."""
+
+    label_set = "hue"
+    labels = ("red", "green", "blue")
+    image_input = ImageInput(size=8)
+
+    async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
+        light = pictures.astype(np.float32).mean((1, 2)) + 1
+        return np.asarray(light / light.sum(1, keepdims=True), np.float32)
+
+
+class FakeModels:
+    """A model server with these encoders and classifiers; `error` is what its probe raises."""
+
+    def __init__(self, encoders: Sequence[Encoder], classifiers: Sequence[Classifier] = ()) -> None:
+        self.encoders = {encoder.space.name: encoder for encoder in encoders}
+        self.classifiers = {classifier.label_set: classifier for classifier in classifiers}
+        self.error: EngineError | None = None
+
+    async def probe(self, *, timeout: float) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        pass
+
+
+def write_fake_tokenizer(repository: Path) -> str:
+    """A model repository with the tokenizer.json of a few words; gives its SHA-256 digest."""
+    words = ["[PAD]", "[UNK]", "red", "green", "blue", "black", "white", "shoe", "hat", "striped"]
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]")  # noqa: S106
+    )
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    source = tokenizer.to_str().encode()
+    (repository / "fake_text").mkdir(parents=True)
+    (repository / "fake_text" / "tokenizer.json").write_bytes(source)
+    return hashlib.sha256(source).hexdigest()

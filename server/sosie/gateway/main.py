@@ -41,28 +41,31 @@ _OPTIONS = (
 class Gateway:
     """A gateway that listens on `port`."""
 
-    server: grpc.aio.Server
     port: int
-    backends: Backends
+    telemetry: Telemetry
+
+
+def build_backends(settings: GatewaySettings) -> Backends:
+    """Triton and Milvus as the settings name them; neither is asked yet."""
+    return Backends(
+        lambda: TritonModels.connect(settings.triton, timeout=_CONNECT_TIMEOUT),
+        MilvusStore(settings.store, settings.collection),
+        collection=settings.collection,
+        repository=settings.models,
+        space=settings.space,
+    )
 
 
 @asynccontextmanager
-async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """Listens, answers, and on leaving lets calls under way finish for `settings.grace` seconds.
+async def run_gateway(settings: GatewaySettings, backends: Backends) -> AsyncIterator[Gateway]:
+    """Listens, answers, and on leaving lets calls under way finish for `settings.grace` seconds, then closes `backends`.
 
     Raises OSError where an address is taken.
     """
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(backends.close)
         telemetry = Telemetry()
         decoders = stack.enter_context(ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode"))
-        backends = Backends(
-            lambda: TritonModels.connect(settings.triton, timeout=_CONNECT_TIMEOUT),
-            MilvusStore(settings.store, settings.collection),
-            collection=settings.collection,
-            repository=settings.models,
-            space=settings.space,
-        )
-        stack.push_async_callback(backends.close)
         server = grpc.aio.server(options=_OPTIONS)
         service = VisualSearchService(
             backends,
@@ -92,7 +95,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(_cancel, watching)
         await server.start()
         try:
-            yield Gateway(server, port, backends)
+            yield Gateway(port, telemetry)
         finally:
             await health_servicer.enter_graceful_shutdown()
             await server.stop(settings.grace)
@@ -131,7 +134,7 @@ async def serve(settings: GatewaySettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    async with run_gateway(settings) as gateway:
+    async with run_gateway(settings, build_backends(settings)) as gateway:
         host = settings.listen.rpartition(":")[0]
         _LOG.info("listening on %s:%d", host, gateway.port)
         await stopping.wait()

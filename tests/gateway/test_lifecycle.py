@@ -1,0 +1,120 @@
+"""Health, settings and the ports of a gateway."""
+
+import asyncio
+import urllib.request
+from typing import Any
+
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from pydantic import ValidationError
+
+from gateway_shop import Shop
+from sosie.engine.errors import BackendUnavailableError
+from sosie.gateway.main import SERVICE, run_gateway
+from sosie.gateway.settings import GatewaySettings, describe_problems
+from sosie.v1 import visual_search_pb2 as pb
+from sosie.v1 import visual_search_pb2_grpc
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def until_health(channel: grpc.aio.Channel, wanted: int) -> None:
+    """Waits until the health service answers `wanted`."""
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    async with asyncio.timeout(10):
+        async for answer in stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE)):
+            if answer.status == wanted:
+                return
+
+
+async def test_health_follows_the_backends(filled: Shop, settings: GatewaySettings) -> None:
+    """Health is NOT_SERVING until the models answered and the collection was read, and follows them both ways."""
+    filled.models.error = BackendUnavailableError("away")
+    async with (
+        run_gateway(settings, filled.backends()) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        await until_health(channel, NOT_SERVING)
+        filled.models.error = None
+        await until_health(channel, SERVING)
+        search: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+        assert (await search.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)).hits
+        filled.models.error = BackendUnavailableError("away again")
+        await until_health(channel, NOT_SERVING)
+
+
+async def test_reflection_lists_the_service(channel: grpc.aio.Channel) -> None:
+    """A generic client learns from reflection which services there are."""
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    answer = await call.read()
+    assert SERVICE in {service.name for service in answer.list_services_response.service}
+
+
+async def test_metrics(filled: Shop, settings: GatewaySettings, unused_tcp_port: int) -> None:
+    """Prometheus finds the calls by method and code."""
+    with_metrics = settings.model_copy(update={"metrics": f"127.0.0.1:{unused_tcp_port}"})
+    backends = filled.backends()
+    await backends.refresh()
+    async with (
+        run_gateway(with_metrics, backends) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        stub: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+        await stub.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.SearchByText(pb.SearchByTextRequest(), timeout=5)
+        url = f"http://{with_metrics.metrics}/metrics"
+        page = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
+    assert 'sosie_requests_total{code="OK",method="SearchByText"} 1.0' in page
+    assert 'sosie_requests_total{code="INVALID_ARGUMENT",method="SearchByText"} 1.0' in page
+    assert 'sosie_step_seconds_count{step="search"} 1.0' in page
+
+
+async def test_taken_port(filled: Shop, settings: GatewaySettings) -> None:
+    """A second gateway on a port is refused, and the first goes on."""
+    async with run_gateway(settings, filled.backends()) as gateway:
+        second = settings.model_copy(update={"listen": f"127.0.0.1:{gateway.port}"})
+        with pytest.raises(OSError, match="cannot listen"):
+            async with run_gateway(second, filled.backends()):
+                pass
+
+
+async def test_stop_lets_calls_finish(filled: Shop, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call under way when the gateway stops is answered."""
+    began, going = asyncio.Event(), asyncio.Event()
+    encode = filled.encoder.encode_texts
+
+    async def wait(*arguments: Any, **named: Any) -> Any:
+        began.set()
+        await going.wait()
+        return await encode(*arguments, **named)
+
+    backends = filled.backends()
+    await backends.refresh()
+    monkeypatch.setattr(filled.encoder, "encode_texts", wait)
+    running = run_gateway(settings, backends)
+    gateway = await running.__aenter__()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel:
+        stub: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+        call = asyncio.ensure_future(stub.SearchByText(pb.SearchByTextRequest(sentence="red shoe"), timeout=10))
+        await asyncio.wait_for(began.wait(), 10)
+        stopping = asyncio.create_task(running.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        going.set()
+        assert (await call).hits
+        await stopping
+
+
+def test_settings_tell_every_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong settings are all told at once, each by the name of its variable."""
+    monkeypatch.setenv("SOSIE_LISTEN", "nowhere")
+    monkeypatch.setenv("SOSIE_STORE", "ftp://x")
+    monkeypatch.setenv("SOSIE_SLOTS", "0")
+    with pytest.raises(ValidationError) as caught:
+        GatewaySettings()
+    problems = describe_problems(caught.value)
+    assert [problem.partition(":")[0] for problem in problems] == ["SOSIE_LISTEN", "SOSIE_STORE", "SOSIE_SLOTS"]
