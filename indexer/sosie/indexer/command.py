@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the index: a path ending in .db (Milvus Lite) or http(s)://host:port (Milvus); "
         "default $SOSIE_STORE, else that of a running `sosie local up`",
     )
-    parser.add_argument("--collection", default="sosie", metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--collection", metavar="NAME", help="its alias; default $SOSIE_COLLECTION, else sosie")
     parser.add_argument(
         "--triton",
         metavar="HOST:PORT",
@@ -44,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the served model repository, where the tokenizer is; default $SOSIE_MODELS, else ./model_repository",
     )
-    parser.add_argument("--space", metavar="NAME", help="the embedding space, where several are served")
+    parser.add_argument(
+        "--space",
+        metavar="NAME",
+        help="the embedding space; default $SOSIE_SPACE, else the collection's, else the only one that is served",
+    )
     parser.add_argument("--without-words", action="store_true", help="leave the shop's own words out of the vectors")
     parser.add_argument(
         "--batch", type=_count, default=32, metavar="N", help="pictures a request (default: %(default)s)"
@@ -97,6 +102,10 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         raise SystemExit("sosie index: no index is named: give --store URI or set SOSIE_STORE")
     if not store.endswith(".db") and not store.startswith(("http://", "https://")):
         raise SystemExit(f"sosie index: --store {store!r} is neither a path ending in .db nor http(s)://host:port")
+    collection = arguments.collection or os.environ.get("SOSIE_COLLECTION") or "sosie"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection):
+        message = "takes a letter, then letters, digits and _, 100 characters at most"
+        raise SystemExit(f"sosie index: --collection {message}; got {collection!r}")
     triton = find_address(arguments.triton, "SOSIE_TRITON", "triton") or "localhost:8001"
     models = find_address(arguments.models, "SOSIE_MODELS", "models") or "model_repository"
     rejects = arguments.rejects or arguments.catalog.with_suffix(".rejects.jsonl")
@@ -106,7 +115,12 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         catalog=arguments.catalog,
         images=arguments.images,
         models=Path(models),
-        backends=Backends(triton, store, arguments.collection, arguments.space),
+        backends=Backends(
+            triton=triton,
+            store=store,
+            collection=collection,
+            space=arguments.space or os.environ.get("SOSIE_SPACE") or None,
+        ),
         rejects=rejects,
         options=JobOptions(
             batch=arguments.batch,

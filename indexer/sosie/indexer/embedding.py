@@ -92,11 +92,13 @@ class Embedder:
 
     async def _decode(self, tasks: Sequence[Task]) -> tuple[list[_Ready], list[Reject]]:
         loop = asyncio.get_running_loop()
+        fresh = [task for task in tasks if task.kept is None]
         results = await asyncio.gather(
-            *(loop.run_in_executor(self._pool, self._make_ready, task) for task in tasks), return_exceptions=True
+            *(loop.run_in_executor(self._pool, self._prepare, task) for task in fresh), return_exceptions=True
         )
-        ready, rejects = [], []
-        for task, result in zip(tasks, results, strict=True):
+        ready = [_Ready(task, None, task.content) for task in tasks if task.kept is not None]
+        rejects = []
+        for task, result in zip(fresh, results, strict=True):
             if isinstance(result, _Ready):
                 ready.append(result)
             elif isinstance(result, PictureError):
@@ -107,10 +109,8 @@ class Embedder:
                 raise result
         return ready, rejects
 
-    def _make_ready(self, task: Task) -> _Ready:
+    def _prepare(self, task: Task) -> _Ready:
         """Runs in a thread. The digest is of the very bytes that are decoded: the file may change while we run."""
-        if task.kept is not None:
-            return _Ready(task, None, task.content)
         data = self._folder.read(task.listing.path)
         pixels = prepare(data, self._encoder.image_input)
         return _Ready(task, pixels, self._recipe.content(picture_digest(data), task.listing.words))

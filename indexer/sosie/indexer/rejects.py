@@ -1,5 +1,6 @@
 """What falls out of the job, and the file that lists it."""
 
+import errno
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,8 +35,10 @@ class RejectsFile:
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
-        """Raises OSError where an earlier file cannot be removed."""
+        """Raises OSError where an earlier file cannot be removed, or there is no folder for a new one."""
         self.path.unlink(missing_ok=True)
+        if not self.path.parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "no folder for the rejects file", str(self.path.parent))
         return self
 
     def __exit__(

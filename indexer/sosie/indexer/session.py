@@ -11,10 +11,11 @@ from typing import Any
 
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder, Tokens
+from sosie.engine.text import Tokenizer
 from sosie.indexer.catalog import Catalog
 from sosie.indexer.embedding import Tokenize
 from sosie.indexer.job import Job, JobOptions
-from sosie.indexer.opening import Backends, find_tokenizer, open_backends
+from sosie.indexer.opening import Backends, open_backends
 from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.progress import show_progress
 from sosie.indexer.recipe import WORDS
@@ -57,6 +58,7 @@ async def index_catalog(settings: Settings) -> Outcome:
             open_backends(settings.backends, timeout=settings.options.timeout)
         )
         tokenizer = _open_tokenizer(settings, encoder)
+        await store.create(encoder.space, timeout=settings.options.timeout)
         pool = stack.enter_context(ThreadPoolExecutor(settings.options.threads, thread_name_prefix="decode"))
         report = Report(stack.enter_context(RejectsFile(settings.rejects)))
         job = Job(
@@ -123,7 +125,7 @@ class _NoTokenizer:
 
 def _open_tokenizer(settings: Settings, encoder: Encoder) -> Tokenize:
     if settings.options.with_words and any(part.name == WORDS for part in encoder.space.parts):
-        return find_tokenizer(settings.models, encoder)
+        return Tokenizer.find(settings.models, encoder.text_input)
     return _NoTokenizer()
 
 
