@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FAKE_SPACE, FakeStore, passes, unit
 
+from fakes import FAKE_SPACE, FakeStore, passes, unit
 from sosie.engine.errors import NoIndexError, SpaceMismatchError
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import EmbeddingSpace
@@ -122,7 +122,7 @@ async def test_delete(filled: VectorStore) -> None:
 
 
 async def test_fetch(filled: VectorStore) -> None:
-    """fetch gives the vectors of those keys that are there, unchanged."""
+    """Fetch gives the vectors of those keys that are there, unchanged."""
     row = make_rows()[8]
     found = await filled.fetch([row.key, "absent"], timeout=TIMEOUT)
     assert list(found) == [row.key]
