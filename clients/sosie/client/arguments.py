@@ -93,17 +93,20 @@ def parse_weight(text: str) -> tuple[str, float]:
     """PART=NUMBER, e.g. colour=3."""
     part, _, number = text.rpartition("=")
     try:
-        return _named(part, text), float(number)
+        weight = float(number)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be PART=NUMBER as in colour=3, got {text!r}") from None
+        weight = math.nan
+    if not part or math.isnan(weight):
+        raise argparse.ArgumentTypeError(f"must be PART=NUMBER as in colour=3, got {text!r}")
+    return part, weight
 
 
 def parse_attribute(text: str) -> tuple[str, str]:
     """NAME=VALUE, e.g. colour=red."""
     name, equals, value = text.partition("=")
-    if not equals:
+    if not (name and equals):
         raise argparse.ArgumentTypeError(f"must be NAME=VALUE as in colour=red, got {text!r}")
-    return _named(name, text), value
+    return name, value
 
 
 def parse_labels(text: str) -> tuple[str, list[str]]:
@@ -149,9 +152,3 @@ class PairsAction(argparse.Action):
             problem = f"{name!r} is given twice" if name else "of several sets, at most one may be without a name"
             parser.error(f"argument {option_string}: {problem}")
         setattr(namespace, self.dest, pairs | {name: value})
-
-
-def _named(name: str, text: str) -> str:
-    if not name:
-        raise argparse.ArgumentTypeError(f"the name before = is missing in {text!r}")
-    return name

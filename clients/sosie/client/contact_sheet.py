@@ -132,9 +132,7 @@ def _hit(rank: int, hit: Hit, colours: Mapping[str, int], picture_uri: PictureUr
     product = hit.product
     title = escape(product.title)
     source = _picture_source(hit, hit.picture.id, hit.picture.url, picture_uri)
-    picture = (
-        f'<img src="{escape(source)}" alt="{title}" loading="lazy">' if source else '<p class="quiet">no picture</p>'
-    )
+    picture = f'<img src="{escape(source)}" alt="{title}" loading="lazy">' if source else "<p>no picture</p>"
     link = f'<a href="{escape(product.url)}" rel="noreferrer">{title}</a>' if _is_web(product.url) else title
     maker = " · ".join(escape(name) for name in (product.brand, product.shop) if name)
     stock = f'<span class="stock">{_STOCK[product.availability]}</span>' if product.availability in _STOCK else ""

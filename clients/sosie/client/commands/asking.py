@@ -32,6 +32,11 @@ class Question:
         """How messages call it."""
         return self.photo or (f"{self.like.shop}/{self.like.product_id}" if self.like else repr(self.sentence))
 
+    @property
+    def short_name(self) -> str:
+        """As `name`, without the photo's folders."""
+        return Path(self.photo).name if self.photo else self.name
+
     def read(self) -> ImageSource | None:
         """The picture to ask with, its bytes read. Raises OSError, and InvalidRequest above the contract's size."""
         if self.photo is None:

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _print_answer(question, result, titled=len(questions) > 1)
             if arguments.html:
                 shown = query_picture(picture, PictureFiles(LocalPictures()))
-                sections.append(classify_section(SheetQuery(question.name, shown, arguments.crop), result))
+                sections.append(classify_section(SheetQuery(question.short_name, shown, arguments.crop), result))
     if arguments.html:
         write_sheet("classify", arguments.html, sections, address.target)
     return 1 if asking.failures else 0

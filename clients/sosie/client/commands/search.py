@@ -192,7 +192,7 @@ def _section(
     files: PictureFiles,
 ) -> str:
     query = SheetQuery(
-        title=question.name if picture is not None else "",
+        title=question.short_name if picture is not None else "",
         picture=query_picture(picture, files),
         crop=arguments.crop,
         sentence=question.sentence,
@@ -210,7 +210,7 @@ def _shown_options(arguments: argparse.Namespace) -> dict[str, str]:
     price = arguments.price
     shown = {
         "top k": arguments.top_k,
-        "weights": _pairs(arguments.weights),
+        "weights": ", ".join(f"{part} {weight:g}" for part, weight in (arguments.weights or {}).items()),
         "least score": arguments.min_score,
         "grouped": "no" if arguments.no_group else None,
         "shop": " or ".join(arguments.shops or ()),
@@ -218,10 +218,6 @@ def _shown_options(arguments: argparse.Namespace) -> dict[str, str]:
         "category": " / ".join(arguments.category or ()),
         "price": f"{price.min or 0} to {price.max or '∞'} {price.currency}" if price else None,
         "in stock": "yes" if arguments.in_stock else None,
-        "attributes": _pairs(arguments.attributes),
+        "attributes": ", ".join(f"{name} {value}" for name, value in (arguments.attributes or {}).items()),
     }
     return {name: str(value) for name, value in shown.items() if value not in (None, "")}
-
-
-def _pairs(pairs: dict[str, Any] | None) -> str:
-    return ", ".join(f"{name} {value}" for name, value in (pairs or {}).items())
