@@ -13,7 +13,7 @@ TABLE = """\
 set          score  label
 imagenet  1  0.700  running shoe
           2  0.300  sandal
-12 ms: decode 4, search 8
+decode 4 ms, search 8 ms
 """
 
 

@@ -1,5 +1,6 @@
 """The dispatcher: it finds commands, runs one, and says plainly what is missing."""
 
+import json
 import os
 import re
 import signal
@@ -169,3 +170,18 @@ def test_the_help_of_each_command_tells_the_exit_status(capsys: pytest.CaptureFi
             cli.main([name, "--help"])
         shown = capsys.readouterr().out
         assert [int(status) for status in re.findall(r"^  (\d+) ", shown, re.MULTILINE)] == [0, 1, 2, 130]
+
+
+def test_any_name_can_be_printed(gateway: CannedGateway, tmp_path: Path) -> None:
+    """A file whose name is not UTF-8, on an output that knows only ASCII, still gives valid JSON."""
+    photo = os.fsencode(tmp_path) + b"/sh\xf6e.jpg"
+    Path(os.fsdecode(photo)).write_bytes(b"\xff\xd8\xff shoe")
+    command = [sys.executable, "-c", "import sys; from sosie.client.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, "search", photo, "--json", "--address", gateway.address],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert os.fsencode(json.loads(done.stdout)["query"]["picture"]) == photo

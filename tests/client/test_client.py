@@ -239,6 +239,14 @@ def test_one_client_serves_many_threads(client: Client, gateway: CannedGateway) 
     assert sizes == [2] * 8
 
 
+def test_no_proxy_leads_to_this_machine(gateway: CannedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment is not asked for what is on loopback."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Client(gateway.address) as client:
+        assert client.search_by_text("boots").hits
+
+
 def test_values_read_well(client: Client) -> None:
     """The representations are one line that says what matters."""
     result = client.search_by_text("boots")

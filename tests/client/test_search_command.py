@@ -22,14 +22,14 @@ TABLE = """\
    score  title                             brand              price  picture  product
 1  0.800  Chelsea boot                      Ådal           89.90 EUR  front    brno/B%2F1
 2  0.250  <script>alert(1)</script> [2J 靴  "><img src=x>  12000 JPY  1        brno/X
-2 hits in mini-3f2a9c01b7d4, 12 ms: decode 4, search 8
+2 hits in mini-3f2a9c01b7d4: decode 4 ms, search 8 ms
 """
 
 EXPLAINED = """\
    score    look  colour  title                             brand              price  picture  product
 1  0.800  +0.850  -0.050  Chelsea boot                      Ådal           89.90 EUR  front    brno/B%2F1
 2  0.250                  <script>alert(1)</script> [2J 靴  "><img src=x>  12000 JPY  1        brno/X
-2 hits in mini-3f2a9c01b7d4, 12 ms: decode 4, search 8
+2 hits in mini-3f2a9c01b7d4: decode 4 ms, search 8 ms
 """
 
 ANSWER: dict[str, Any] = {
@@ -105,7 +105,7 @@ def test_nothing_that_fits_is_said(gateway: CannedGateway, capsys: pytest.Captur
     """An empty answer is a fine one."""
     gateway.hits = []
     assert main(["search", "--text", "unicorns", "--address", gateway.address]) == 0
-    assert capsys.readouterr().out.startswith("nothing fits in mini-3f2a9c01b7d4, 12 ms")
+    assert capsys.readouterr().out.startswith("nothing fits in mini-3f2a9c01b7d4: decode 4 ms")
 
 
 def test_every_option_reaches_the_gateway(gateway: CannedGateway, photo: Path) -> None:

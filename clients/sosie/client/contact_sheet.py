@@ -89,8 +89,6 @@ def classify_section(query: SheetQuery, result: ClassifyResult) -> str:
 
 def _section(query: SheetQuery, facts: Mapping[str, str], step_times: Mapping[str, float], answer: str) -> str:
     times = {step: f"{seconds * 1000:.1f} ms" for step, seconds in step_times.items()}
-    if times:
-        times["together"] = f"{sum(step_times.values()) * 1000:.1f} ms"
     return f"""<section class="question">
 <div class="query">
 {_query(query)}{_facts("facts", {**query.options, **facts})}{_facts("facts times number", times)}</div>

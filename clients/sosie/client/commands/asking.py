@@ -30,6 +30,8 @@ class Question:
     @property
     def name(self) -> str:
         """How messages call it."""
+        if self.photo == STDIN:
+            return "standard input"
         return self.photo or (f"{self.like.shop}/{self.like.product_id}" if self.like else repr(self.sentence))
 
     @property
@@ -112,13 +114,10 @@ def describe(error: SosieError | OSError, address: Address) -> str:
 
 
 def print_json(value: Json) -> None:
-    """One line at once, so that a reader of a long run can follow."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """One line at once, so that a reader of a long run can follow; ASCII, so that any output takes it."""
+    print(json.dumps(value), flush=True)
 
 
 def format_times(step_times: Mapping[str, float]) -> str:
-    """E.g. "43 ms: decode 4, search 39"."""
-    if not step_times:
-        return ""
-    steps = ", ".join(f"{step} {seconds * 1000:.0f}" for step, seconds in step_times.items())
-    return f"{sum(step_times.values()) * 1000:.0f} ms: {steps}"
+    """E.g. "decode 4 ms, search 39 ms"; no sum, because steps may run beside each other."""
+    return ", ".join(f"{step} {seconds * 1000:.0f} ms" for step, seconds in step_times.items())

@@ -5,10 +5,9 @@ import argparse
 from sosie.client import arguments as syntax
 from sosie.client.client import Client
 from sosie.client.commands.asking import Asking, Question, find_address, format_times, print_json
-from sosie.client.commands.sheet import PictureFiles, query_picture, write_sheet
+from sosie.client.commands.sheet import photo_uri, write_sheet
 from sosie.client.contact_sheet import SheetQuery, classify_section
 from sosie.client.json_output import classify_json
-from sosie.client.local_pictures import LocalPictures
 from sosie.client.questions import ImageSource
 from sosie.client.results import ClassifyResult
 from sosie.client.tables import clean, format_table, paint, terminal_columns
@@ -63,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 _print_answer(question, result, titled=len(questions) > 1)
             if arguments.html:
-                shown = query_picture(picture, PictureFiles(LocalPictures()))
-                sections.append(classify_section(SheetQuery(question.short_name, shown, arguments.crop), result))
+                query = SheetQuery(question.short_name, photo_uri(picture), arguments.crop)
+                sections.append(classify_section(query, result))
     if arguments.html:
         write_sheet("classify", arguments.html, sections, address.target)
     return 1 if asking.failures else 0

@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sosie.client import arguments as syntax
 from sosie.client.client import Client
 from sosie.client.commands.asking import Asking, Question, find_address, format_times, print_json
-from sosie.client.commands.sheet import PictureFiles, query_picture, write_sheet
+from sosie.client.commands.sheet import PictureFiles, photo_uri, write_sheet
 from sosie.client.contact_sheet import SheetQuery, search_section
 from sosie.client.json_output import search_json
 from sosie.client.local_pictures import LocalPictures, find_pictures
@@ -18,6 +18,14 @@ from sosie.client.tables import clean, format_table, paint, terminal_columns
 
 HELP = "find products by a photo, a sentence or an indexed picture"
 EXTRA = None
+
+
+class Answer(NamedTuple):
+    """What the contact sheet needs of an answered question; `photo` is a data URI."""
+
+    question: Question
+    photo: str | None
+    result: SearchResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     questions = _questions(arguments)
     address = find_address("search", arguments.address)
     asking = Asking("search", address, arguments.json)
-    answers: list[tuple[Question, ImageSource | None, SearchResult]] = []
+    answers: list[Answer] = []
     with Client(address.target, timeout=arguments.timeout) as client:
         for question, picture, result in asking.ask_all(questions, lambda q, p: _ask(client, q, p, arguments)):
             if arguments.json:
@@ -86,10 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 _print_answer(question, result, titled=len(questions) > 1)
             if arguments.html:
-                answers.append((question, picture, result))
+                answers.append(Answer(question, photo_uri(picture), result))
     if arguments.html:
         files = PictureFiles(_local_pictures(arguments, answers))
-        sections = [_section(question, picture, result, arguments, files) for question, picture, result in answers]
+        sections = [_section(answer, arguments, files) for answer in answers]
         write_sheet("search", arguments.html, sections, address.target)
     return 1 if asking.failures else 0
 
@@ -163,19 +171,17 @@ def _print_answer(question: Question, result: SearchResult, *, titled: bool) -> 
     if rows:
         lines = format_table(header, rows, numbers=numbers, flexible="title", columns=terminal_columns())
         print(paint(lines[0], "dim"), *lines[1:], sep="\n")
-    summary = [count(len(rows), "hit") if rows else "nothing fits", f"in {result.space.name}"]
+    found = count(len(rows), "hit") if rows else "nothing fits"
     times = format_times(result.step_times)
-    print(paint(clean(" ".join(summary) + (f", {times}" if times else "")), "dim"))
+    print(paint(clean(f"{found} in {result.space.name}" + (f": {times}" if times else "")), "dim"))
     if titled:
         print()
 
 
-def _local_pictures(
-    arguments: argparse.Namespace, answers: Sequence[tuple[Question, ImageSource | None, SearchResult]]
-) -> LocalPictures:
+def _local_pictures(arguments: argparse.Namespace, answers: Sequence[Answer]) -> LocalPictures:
     if arguments.catalog is None:
         return LocalPictures()
-    wanted = {(hit.product.shop, hit.product.product_id) for _, _, result in answers for hit in result.hits}
+    wanted = {(hit.product.shop, hit.product.product_id) for answer in answers for hit in answer.result.hits}
     if arguments.like:
         wanted.add((arguments.like.shop, arguments.like.product_id))
     try:
@@ -184,23 +190,18 @@ def _local_pictures(
         raise SystemExit(f"sosie search: --catalog {arguments.catalog}: {error.strerror}") from None
 
 
-def _section(
-    question: Question,
-    picture: ImageSource | None,
-    result: SearchResult,
-    arguments: argparse.Namespace,
-    files: PictureFiles,
-) -> str:
+def _section(answer: Answer, arguments: argparse.Namespace, files: PictureFiles) -> str:
+    question = answer.question
     query = SheetQuery(
-        title=question.short_name if picture is not None else "",
-        picture=query_picture(picture, files),
+        title=question.short_name if question.photo or question.like else "",
+        picture=files.uri(question.like) if question.like else answer.photo,
         crop=arguments.crop,
         sentence=question.sentence,
         options=_shown_options(arguments),
     )
     return search_section(
         query,
-        result,
+        answer.result,
         lambda hit, picture_id: files.uri(IndexedPicture(hit.product.shop, hit.product.product_id, picture_id)),
     )
 

@@ -41,10 +41,8 @@ def _read_uri(path: Path) -> str | None:
     return data_uri(data, side=HIT_SIDE) if len(data) <= MAX_IMAGE_BYTES else None
 
 
-def query_picture(picture: ImageSource | None, files: PictureFiles) -> str | None:
-    """The data URI of the picture that a question was asked with."""
-    if isinstance(picture, IndexedPicture):
-        return files.uri(picture)
+def photo_uri(picture: ImageSource | None) -> str | None:
+    """The data URI of a photo that a question was asked with; None where it was asked with none."""
     return data_uri(picture, side=QUERY_SIDE) if isinstance(picture, bytes) else None
 
 
