@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import ValidationError
 
-from gateway_shop import Shop
+from gateway_shop import Shop, fill
 from sosie.engine.errors import BackendUnavailableError
 from sosie.gateway.main import SERVICE, run_gateway
 from sosie.gateway.settings import GatewaySettings, describe_problems
@@ -118,3 +118,17 @@ def test_settings_tell_every_problem(monkeypatch: pytest.MonkeyPatch) -> None:
         GatewaySettings()
     problems = describe_problems(caught.value)
     assert [problem.partition(":")[0] for problem in problems] == ["SOSIE_LISTEN", "SOSIE_STORE", "SOSIE_SLOTS"]
+
+
+async def test_first_index_is_found_at_once(shop: Shop, settings: GatewaySettings) -> None:
+    """A search right after the first catalog was indexed is answered, before the next look at the store."""
+    backends = shop.backends()
+    await backends.refresh()
+    async with (
+        run_gateway(settings, backends) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        await until_health(channel, NOT_SERVING)
+        await fill(shop)
+        search: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+        assert (await search.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)).hits

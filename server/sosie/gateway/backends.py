@@ -12,6 +12,7 @@ from sosie.engine.errors import (
     BackendOverloadedError,
     BackendUnavailableError,
     EngineError,
+    NoIndexError,
     SpaceMismatchError,
 )
 from sosie.engine.inference import Classifier, Encoder
@@ -81,24 +82,16 @@ class Backends:
         if self._models_error is not None:
             return self._models_error
         try:
-            self.for_search()
+            self._choose()
         except EngineError as error:
             return error
         return None
 
-    def for_search(self) -> Embedder:
+    async def for_search(self) -> Embedder:
         """The encoder of the collection's space. Raises what keeps searches from being answered."""
-        if self._store_error is not None:
-            raise self._store_error
-        models = self._ready_models()
-        if self._collection_space is None:
-            raise BackendUnavailableError("the collection was not read yet")
-        name = self._collection_space.name
-        if self._wanted_space and self._wanted_space != name:
-            raise SpaceMismatchError(self._collection, name, self._wanted_space)
-        if name not in models.encoders:
-            raise SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
-        return self._with_tokenizer(models.encoders[name])
+        if isinstance(self._store_error, NoIndexError):
+            await self._refresh_store()  # it may have been made since the last look
+        return self._choose()
 
     def for_labels(self) -> Embedder:
         """An encoder for labels: the collection's where there is one, else the first that is served."""
@@ -155,6 +148,19 @@ class Backends:
             self._store_error = None
         except EngineError as error:
             self._store_error = error
+
+    def _choose(self) -> Embedder:
+        if self._store_error is not None:
+            raise self._store_error
+        models = self._ready_models()
+        if self._collection_space is None:
+            raise BackendUnavailableError("the collection was not read yet")
+        name = self._collection_space.name
+        if self._wanted_space and self._wanted_space != name:
+            raise SpaceMismatchError(self._collection, name, self._wanted_space)
+        if name not in models.encoders:
+            raise SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
+        return self._with_tokenizer(models.encoders[name])
 
     def _ready_models(self) -> Models:
         if self._models is None:

@@ -144,7 +144,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
         async with call.turn():
-            embedder = self._backends.for_search()
+            embedder = await self._backends.for_search()
             image = await self._inputs.image_parts(embedder.encoder, request.image, crop, call)
             text = await self._inputs.text_parts(embedder, sentence, call) if sentence else None
             query = _build(embedder, weights, image, text)
@@ -160,7 +160,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
         async with call.turn():
-            embedder = self._backends.for_search()
+            embedder = await self._backends.for_search()
             text = await self._inputs.text_parts(embedder, sentence, call)
             query = _build(embedder, weights, None, text)
             hits = await self._find(query, wanted, call)
