@@ -3,9 +3,13 @@
 import math
 
 from sosie.shop.canvas import Canvas
-from sosie.shop.curves import band, box, closed, corner, ellipse, mirrored, opened
+from sosie.shop.curves import band, box, closed, corner, ellipse, mirrored, moved, opened, upside_down
 from sosie.shop.design import METAL, Design
-from sosie.shop.palette import accent, darker, lighter
+from sosie.shop.palette import Rgb, accent, darker, is_dark, lighter
+from sosie.shop.patterns import Pattern
+
+# The nodes of an outline read as rows; the formatter would give each a line.
+# fmt: off
 
 
 def draw_cap(canvas: Canvas, design: Design) -> None:
@@ -14,36 +18,24 @@ def draw_cap(canvas: Canvas, design: Design) -> None:
     top = cut.between("top", 0.22, 0.27)
     reach = cut.between("reach", 0.92, 0.96)
     brim = closed(
-        corner(0.49, 0.6),
-        (0.62, 0.575),
-        (0.78, 0.585),
-        (reach - 0.02, 0.645),
-        (reach, 0.69),
-        (reach - 0.06, 0.705),
-        (0.78, 0.672),
-        (0.62, 0.668),
-        corner(0.46, 0.69),
+        corner(0.425, 0.69), (0.55, 0.655), (0.62, 0.617), corner(0.65, 0.58), (0.77, 0.592), (0.885, 0.632),
+        (reach, 0.688), (reach - 0.03, 0.713), (0.82, 0.703), (0.68, 0.7), (0.55, 0.707),
     )
-    canvas.fill(
-        closed((0.5, 0.66), (0.64, 0.655), (0.8, 0.675), (reach - 0.02, 0.705), (0.8, 0.712), (0.6, 0.71)),
-        design.lining,
-        rounding=0.015,
-    )
+    under = opened((0.43, 0.697), (0.55, 0.713), (0.68, 0.708), (0.82, 0.712), (reach - 0.025, 0.72))
+    canvas.fill(band(under, 0.02), design.lining, rounding=0.008)
     crown = canvas.fill(
         closed(
-            corner(0.085, 0.665), (0.08, 0.55), (0.115, 0.41), (0.2, 0.295), (0.33, top), (0.45, top + 0.012), (0.56, 0.335), (0.62, 0.47), corner(0.645, 0.61),
-            (0.56, 0.645), (0.4, 0.685), (0.22, 0.695),
+            corner(0.085, 0.665), (0.08, 0.55), (0.115, 0.41), (0.2, 0.295), (0.33, top), (0.45, top + 0.012),
+            (0.56, 0.335), (0.62, 0.47), corner(0.645, 0.61), (0.56, 0.645), (0.4, 0.685), (0.22, 0.695),
         ),
-        design.fabric, rounding=0.085, depth=1.3,
-    )  # fmt: skip
+        design.fabric,
+        rounding=0.085,
+        depth=1.3,
+    )
     if design.panel != design.main:
         canvas.fill(
             closed(
-                corner(0.4, 0.1),
-                (0.37, top + 0.1),
-                (0.385, 0.5),
-                corner(0.43, 0.75),
-                corner(0.8, 0.75),
+                corner(0.4, 0.1), (0.37, top + 0.1), (0.385, 0.5), corner(0.43, 0.75), corner(0.8, 0.75),
                 corner(0.8, 0.1),
             ),
             design.panel_cloth(),
@@ -58,19 +50,19 @@ def draw_cap(canvas: Canvas, design: Design) -> None:
         opened((0.385, top), (0.52, 0.37), (0.57, 0.5), (0.59, 0.63)),
     ):
         canvas.crease(seam, 0.007, 0.55, clip=crown)
-        canvas.dashes(seam + (0.011, 0.004), 0.0035, design.seam, strength=0.6)
+        canvas.dashes(moved(seam, 0.011, 0.004), 0.0035, design.seam, strength=0.6)
     for x, y in ((0.29, 0.37), (0.47, 0.36)):
         canvas.fill(ellipse(x, y, 0.011), accent(design.main), rounding=0.006, lift=0.2)
         canvas.fill(ellipse(x, y, 0.005), darker(design.main, 0.7), rounding=0.003, lift=0)
     canvas.fill(ellipse(0.385, top + 0.002, 0.026, 0.015), design.panel_cloth(), rounding=0.01)
     visor = design.fabric.turned(0.1) if design.panel == design.main else design.panel_cloth()
     shade = canvas.fill(brim, visor, rounding=0.035, depth=1.1, lift=0.65)
-    for row in (0.016, 0.032, 0.048):
+    for row in (0.022, 0.042, 0.062):
         stitches = opened((0.49, 0.675 - row), (0.62, 0.652 - row), (0.78, 0.658 - row), (reach - 0.03, 0.69 - row))
         canvas.line(stitches, 0.003, design.seam, strength=0.5, clip=shade)
-    if cut.has("badge", 0.5):
-        canvas.fill(ellipse(0.49, 0.5, 0.042, 0.05), accent(design.panel), rounding=0.01, lift=0.3)
-        canvas.fill(ellipse(0.49, 0.5, 0.03, 0.037), design.panel, rounding=0.01, lift=0.2)
+    if design.fabric.pattern is Pattern.PLAIN and cut.has("badge", 0.5):
+        canvas.fill(ellipse(0.49, 0.5, 0.042, 0.05), accent(design.panel), rounding=0.006, depth=0.5, lift=0.15)
+        canvas.fill(ellipse(0.49, 0.5, 0.03, 0.037), design.panel, rounding=0.006, depth=0.4, lift=0.1)
 
 
 def draw_watch(canvas: Canvas, design: Design) -> None:
@@ -82,14 +74,15 @@ def draw_watch(canvas: Canvas, design: Design) -> None:
     wide = radius * 1.2
     for flip in (False, True):
         strap = closed(
-            corner(0.5 - wide / 2, 0.42), (0.5 - wide * 0.49, 0.3), (0.5 - wide * 0.42, 0.12), corner(0.5 - wide * 0.4, 0.04), (0.5, 0.025), corner(0.5 + wide * 0.4, 0.04),
+            corner(0.5 - wide / 2, 0.42), (0.5 - wide * 0.49, 0.3), (0.5 - wide * 0.42, 0.12),
+            corner(0.5 - wide * 0.4, 0.04), (0.5, 0.025), corner(0.5 + wide * 0.4, 0.04),
             (0.5 + wide * 0.42, 0.12), (0.5 + wide * 0.49, 0.3), corner(0.5 + wide / 2, 0.42),
-        )  # fmt: skip
-        path = strap if not flip else strap * (1, -1) + (0, 1)
+        )
+        path = strap if not flip else upside_down(strap)
         canvas.fill(path, design.fabric.scaled(0.75), rounding=0.035, depth=1.3)
         for side in (-0.36, 0.36):
             seam = opened((0.5 + wide * side, 0.06), (0.5 + wide * side * 1.1, 0.2), (0.5 + wide * side * 1.2, 0.32))
-            canvas.dashes(seam if not flip else seam * (1, -1) + (0, 1), 0.005, design.seam)
+            canvas.dashes(seam if not flip else upside_down(seam), 0.005, design.seam)
     for y in (0.79, 0.835, 0.88, 0.925):
         canvas.fill(ellipse(0.5, y, 0.009, 0.012), darker(design.main, 0.7), rounding=0.004, lift=0)
     canvas.fill(box(0.5 - wide * 0.47, 0.065, 0.5 + wide * 0.47, 0.115, 0.012), metal, rounding=0.014, gloss=0.5)
@@ -108,14 +101,15 @@ def draw_watch(canvas: Canvas, design: Design) -> None:
             canvas.fill(lug, metal, rounding=0.014, gloss=0.4)
     canvas.fill(box(0.5 + radius * 0.97, 0.475, 0.5 + radius * 1.14, 0.525, 0.012), metal, rounding=0.012, gloss=0.5)
     canvas.fill(ellipse(0.5, 0.5, radius), metal, rounding=0.022, depth=1.4, gloss=0.5, lift=0.55)
-    dial = (
-        design.panel
-        if design.panel != design.main
-        else (0.95, 0.945, 0.925)
-        if cut.has("pale", 0.6)
-        else (0.13, 0.14, 0.17)
-    )
-    ink = (0.12, 0.12, 0.13) if sum(dial) > 1.6 else (0.93, 0.92, 0.88)  # noqa: PLR2004 - lighter than a middle grey
+    _draw_dial(canvas, design, radius, metal)
+
+
+def _draw_dial(canvas: Canvas, design: Design, radius: float, metal: Rgb) -> None:
+    cut = design.cut
+    dial = (0.95, 0.945, 0.925) if cut.has("pale", 0.75) else (0.13, 0.14, 0.17)
+    if design.panel != design.main:
+        dial = design.panel
+    ink = (0.93, 0.92, 0.88) if is_dark(dial) else (0.12, 0.12, 0.13)
     canvas.fill(ellipse(0.5, 0.5, radius * 0.86), darker(dial, 0.25), rounding=0.006, lift=0)
     canvas.fill(ellipse(0.5, 0.5, radius * 0.82), dial, rounding=0.01, depth=0.3, lift=0)
     for hour in range(12):
@@ -136,15 +130,14 @@ def draw_watch(canvas: Canvas, design: Design) -> None:
                 0.004,
                 ink,
             )
-    for angle, length, width in ((-1.05, 0.45, 0.014), (1.05, 0.68, 0.010), (2.7, 0.7, 0.004)):
+    red = (0.78, 0.2, 0.16)
+    for angle, length, width, colour in ((-1.05, 0.45, 0.014, ink), (1.05, 0.68, 0.010, ink), (2.7, 0.7, 0.004, red)):
         tip = (0.5 + radius * length * math.sin(angle), 0.5 - radius * length * math.cos(angle))
-        canvas.line(opened((0.5, 0.5), tip), width, ink if length < 0.7 else (0.78, 0.2, 0.16))  # noqa: PLR2004 - the second hand
+        canvas.line(opened((0.5, 0.5), tip), width, colour)
     canvas.fill(ellipse(0.5, 0.5, 0.011), metal, rounding=0.005, gloss=0.4)
     glass = closed(
-        (0.5 - radius * 0.66, 0.5 - radius * 0.2),
-        (0.5 - radius * 0.3, 0.5 - radius * 0.68),
-        (0.5 + radius * 0.1, 0.5 - radius * 0.74),
-        (0.5 - radius * 0.3, 0.5 - radius * 0.1),
+        (0.5 - radius * 0.66, 0.5 - radius * 0.2), (0.5 - radius * 0.3, 0.5 - radius * 0.68),
+        (0.5 + radius * 0.1, 0.5 - radius * 0.74), (0.5 - radius * 0.3, 0.5 - radius * 0.1),
     )
     canvas.glow(glass, 0.16, 0.012)
 
@@ -153,7 +146,7 @@ def draw_glasses(canvas: Canvas, design: Design) -> None:
     """Spectacles or sunglasses from the front: two rims, the bridge, folded temples."""
     cut = design.cut
     dark = cut.has("sun", 0.5)
-    tall = cut.between("tall", 0.125, 0.155)
+    tall = cut.between("tall", 0.14, 0.165)
     square = cut.between("square", 0.0, 0.035)
     thick = cut.between("thick", 1.0, 1.25)
     y = 0.49
@@ -165,18 +158,22 @@ def draw_glasses(canvas: Canvas, design: Design) -> None:
             rounding=0.01,
             gloss=0.2,
         )
-    bridge = opened((0.4, y - 0.04), (0.45, y - 0.075), (0.5, y - 0.08), (0.55, y - 0.075), (0.6, y - 0.04))
-    canvas.fill(band(bridge, 0.042 * thick), design.fabric.scaled(0.5), rounding=0.014, gloss=0.25)
+    bridge = closed(
+        (0.4, y - tall * 0.68), (0.5, y - tall * 0.8), (0.6, y - tall * 0.68), (0.6, y - tall * 0.2),
+        (0.56, y - tall * 0.38), (0.5, y - tall * 0.46), (0.44, y - tall * 0.38), (0.4, y - tall * 0.2),
+    )
+    canvas.fill(bridge, design.fabric.scaled(0.7), rounding=0.014, depth=0.9, gloss=0.25)
     for flip in (False, True):
         rim = closed(
-            (0.245, y - tall - square), (0.12 - square * 0.6, y - tall * 0.8 - square), (0.075, y - tall * 0.3), (0.1, y + tall * 0.65), (0.2, y + tall + 0.01),
-            (0.32, y + tall * 0.9), (0.415, y + tall * 0.3), (0.43, y - tall * 0.35), (0.375 + square * 0.4, y - tall * 0.85 - square),
-        )  # fmt: skip
+            (0.25, y - tall - 0.01), (0.12 - square, y - tall * 0.88 - square * 0.4), (0.072, y - tall * 0.25),
+            (0.11, y + tall * 0.6), (0.24, y + tall), (0.37, y + tall * 0.65), (0.432, y - tall * 0.2),
+            (0.392 + square * 0.6, y - tall * 0.85 - square * 0.3),
+        )
         middle = rim.mean(axis=0)
-        lens = middle + (rim - middle) * (1 - 0.24 * thick, 1 - 0.27 * thick)
+        lens = middle + (rim - middle) * (1 - 0.2 * thick, 1 - 0.24 * thick)
         outer = mirrored(rim) if flip else rim
         inner = mirrored(lens) if flip else lens
-        canvas.fill(outer, design.fabric.scaled(0.5), rounding=0.016, depth=1.2, gloss=0.3)
+        canvas.fill(outer, design.fabric.scaled(0.7), rounding=0.016, depth=1.2, gloss=0.3)
         glass = (0.16, 0.15, 0.17) if dark else (0.86, 0.9, 0.92)
         mask = canvas.fill(inner, glass, rounding=0.008, depth=0.5, lift=0)
         if dark:
@@ -202,14 +199,15 @@ def draw_scarf(canvas: Canvas, design: Design) -> None:
     for sign, tip in ((1, end - 0.05 + long), (-1, end - long)):
         x = 0.5 + sign * 0.075
         tail = closed(
-            corner(x - wide / 2 + 0.025, 0.4), (x - wide / 2 - 0.005 * sign, 0.6), corner(x - wide / 2 + sign * 0.018, tip), (x + sign * 0.02, tip + 0.008),
-            corner(x + wide / 2 + sign * 0.018, tip), (x + wide / 2 - 0.005, 0.6), corner(x + wide / 2 - 0.025, 0.4),
-        )  # fmt: skip
+            corner(x - wide / 2 + 0.025, 0.4), (x - wide / 2 - 0.005 * sign, 0.6),
+            corner(x - wide / 2 + sign * 0.018, tip), (x + sign * 0.02, tip + 0.008),
+            corner(x + wide / 2 + sign * 0.018, tip), (x + wide / 2 - 0.005, 0.6),
+            corner(x + wide / 2 - 0.025, 0.4),
+        )
         for i in range(15):
             at = x - wide / 2 + sign * 0.018 + (i + 0.5) * wide / 15
             strand = opened(
-                (at, tip - 0.01),
-                (at + 0.004 * math.sin(i * 2.1), tip + 0.035),
+                (at, tip - 0.01), (at + 0.004 * math.sin(i * 2.1), tip + 0.035),
                 (at + 0.008 * math.sin(i * 1.3), tip + 0.075),
             )
             canvas.fill(band(strand, 0.010, 0.006), design.panel if i % 2 else design.main, rounding=0.004, lift=0.1)
@@ -233,9 +231,9 @@ def draw_scarf(canvas: Canvas, design: Design) -> None:
                 clip=hanging,
             )
     loop = closed(
-        (0.235, 0.255), (0.195, 0.33), (0.235, 0.43), (0.36, 0.51), (0.5, 0.53), (0.64, 0.51), (0.765, 0.43), (0.805, 0.33), (0.765, 0.255), (0.7, 0.3), (0.6, 0.355), (0.5, 0.37),
-        (0.4, 0.355), (0.3, 0.3),
-    )  # fmt: skip
+        (0.235, 0.255), (0.195, 0.33), (0.235, 0.43), (0.36, 0.51), (0.5, 0.53), (0.64, 0.51), (0.765, 0.43),
+        (0.805, 0.33), (0.765, 0.255), (0.7, 0.3), (0.6, 0.355), (0.5, 0.37), (0.4, 0.355), (0.3, 0.3),
+    )
     front = canvas.fill(loop, cloth, rounding=0.055, depth=1.3, lift=0.7)
     for fold in (
         opened((0.23, 0.33), (0.33, 0.405), (0.5, 0.43), (0.67, 0.405), (0.77, 0.33)),

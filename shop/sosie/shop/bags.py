@@ -5,6 +5,9 @@ from sosie.shop.curves import band, box, closed, corner, ellipse, mirrored, open
 from sosie.shop.design import METAL, Design
 from sosie.shop.palette import accent, darker
 
+# The nodes of an outline read as rows; the formatter would give each a line.
+# fmt: off
+
 
 def draw_bag(canvas: Canvas, design: Design) -> None:
     """A handbag: two handles on rings, a body that widens to its base, a flap with a lock or an open top."""
@@ -21,11 +24,15 @@ def draw_bag(canvas: Canvas, design: Design) -> None:
     )
     body = canvas.fill(
         closed(
-            corner(narrow, top), (narrow - 0.035, 0.6), (narrow - 0.055, 0.78), (narrow - 0.03, 0.855), (0.3, 0.872), (0.5, 0.875), (0.7, 0.872),
-            (1.03 - narrow, 0.855), (1.055 - narrow, 0.78), (1.035 - narrow, 0.6), corner(1 - narrow, top), (0.5, top + 0.018),
+            corner(narrow, top), (narrow - 0.035, 0.6), (narrow - 0.055, 0.78), (narrow - 0.03, 0.855),
+            (0.3, 0.872), (0.5, 0.875), (0.7, 0.872), (1.03 - narrow, 0.855), (1.055 - narrow, 0.78),
+            (1.035 - narrow, 0.6), corner(1 - narrow, top), (0.5, top + 0.018),
         ),
-        design.fabric, rounding=0.07, depth=1.2, gloss=0.05,
-    )  # fmt: skip
+        design.fabric,
+        rounding=0.07,
+        depth=1.2,
+        gloss=0.05,
+    )
     base = closed(corner(0, 0.79), (0.5, 0.81), corner(1, 0.79), corner(1, 1), corner(0, 1))
     if design.panel != design.main:
         canvas.fill(base, design.panel_cloth(), rounding=0.02, clip=body)
@@ -44,9 +51,9 @@ def draw_bag(canvas: Canvas, design: Design) -> None:
         canvas.crease(mirrored(side) if flip else side, 0.014, 0.5, clip=body)
     if cut.has("flap", 0.5):
         flap = closed(
-            corner(narrow - 0.004, top - 0.004), (0.5, top + 0.014), corner(1.004 - narrow, top - 0.004), (1.01 - narrow, 0.54), (0.9 - narrow, 0.62),
-            (0.5, 0.655), (0.1 + narrow, 0.62), (narrow - 0.01, 0.54),
-        )  # fmt: skip
+            corner(narrow - 0.004, top - 0.004), (0.5, top + 0.014), corner(1.004 - narrow, top - 0.004),
+            (1.01 - narrow, 0.54), (0.9 - narrow, 0.62), (0.5, 0.655), (0.1 + narrow, 0.62), (narrow - 0.01, 0.54),
+        )
         canvas.fill(flap, design.fabric, rounding=0.03, depth=0.9, lift=0.6, clip=canvas.alpha.copy())
         canvas.fill(box(0.455, 0.61, 0.545, 0.69, 0.014), METAL, rounding=0.012, gloss=0.5, lift=0.5)
         canvas.fill(box(0.492, 0.635, 0.508, 0.665, 0.004), (0.2, 0.18, 0.16), rounding=0.004, lift=0)
@@ -61,11 +68,8 @@ def draw_bag(canvas: Canvas, design: Design) -> None:
     for x in (0.32, 0.68):
         canvas.fill(
             closed(
-                corner(x - 0.03, top + 0.07),
-                corner(x + 0.03, top + 0.07),
-                (x + 0.024, top + 0.15),
-                (x, top + 0.165),
-                (x - 0.024, top + 0.15),
+                corner(x - 0.03, top + 0.07), corner(x + 0.03, top + 0.07), (x + 0.024, top + 0.15),
+                (x, top + 0.165), (x - 0.024, top + 0.15),
             ),
             design.panel_cloth(),
             rounding=0.01,
@@ -97,30 +101,33 @@ def draw_backpack(canvas: Canvas, design: Design) -> None:
         canvas.fill(mirrored(side) if flip else side, design.panel_cloth(), rounding=0.025)
     body = canvas.fill(
         closed(
-            (0.5, top - 0.02), (0.36, top), (left + 0.045, top + 0.09), (left + 0.005, 0.4), (left - 0.01, 0.62), (left + 0.005, 0.84), (left + 0.07, 0.9), (0.5, 0.912),
-            (0.93 - left, 0.9), (0.995 - left, 0.84), (1.01 - left, 0.62), (0.995 - left, 0.4), (0.955 - left, top + 0.09), (0.64, top),
+            (0.5, top - 0.02), (0.36, top), (left + 0.045, top + 0.09), (left + 0.005, 0.4), (left - 0.01, 0.62),
+            (left + 0.005, 0.84), (left + 0.07, 0.9), (0.5, 0.912), (0.93 - left, 0.9), (0.995 - left, 0.84),
+            (1.01 - left, 0.62), (0.995 - left, 0.4), (0.955 - left, top + 0.09), (0.64, top),
         ),
-        design.fabric, rounding=0.075, depth=1.25, lift=0.5,
-    )  # fmt: skip
+        design.fabric,
+        rounding=0.075,
+        depth=1.25,
+        lift=0.5,
+    )
     zip_line = opened(
-        (left + 0.012, 0.47),
-        (left + 0.055, top + 0.17),
-        (0.37, top + 0.075),
-        (0.5, top + 0.06),
-        (0.63, top + 0.075),
-        (0.945 - left, top + 0.17),
-        (0.988 - left, 0.47),
+        (left + 0.012, 0.47), (left + 0.055, top + 0.17), (0.37, top + 0.075), (0.5, top + 0.06),
+        (0.63, top + 0.075), (0.945 - left, top + 0.17), (0.988 - left, 0.47),
     )
     canvas.fill(band(zip_line, 0.026), darker(design.panel, 0.2), rounding=0.008, depth=0.6, clip=body)
     canvas.line(zip_line, 0.006, METAL, strength=0.9, clip=body)
     low = cut.between("pocket", 0.54, 0.6)
     pocket = canvas.fill(
         closed(
-            (0.5, low - 0.006), (left + 0.1, low), (left + 0.055, low + 0.05), (left + 0.045, 0.74), (left + 0.06, 0.855), (0.5, 0.878), (0.94 - left, 0.855), (0.955 - left, 0.74),
+            (0.5, low - 0.006), (left + 0.1, low), (left + 0.055, low + 0.05), (left + 0.045, 0.74),
+            (left + 0.06, 0.855), (0.5, 0.878), (0.94 - left, 0.855), (0.955 - left, 0.74),
             (0.945 - left, low + 0.05), (0.9 - left, low),
         ),
-        design.fabric if design.panel == design.main else design.panel_cloth(), rounding=0.04, depth=1.2, lift=0.7,
-    )  # fmt: skip
+        design.fabric if design.panel == design.main else design.panel_cloth(),
+        rounding=0.04,
+        depth=1.2,
+        lift=0.7,
+    )
     slide = opened((left + 0.07, low + 0.055), (0.5, low + 0.04), (0.93 - left, low + 0.055))
     canvas.fill(band(slide, 0.022), darker(design.panel, 0.25), rounding=0.007, depth=0.6, clip=pocket)
     canvas.line(slide, 0.006, METAL, strength=0.9, clip=pocket)

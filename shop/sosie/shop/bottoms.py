@@ -5,6 +5,9 @@ from sosie.shop.curves import band, box, closed, corner, ellipse, mirrored, open
 from sosie.shop.design import METAL, Design
 from sosie.shop.palette import accent, darker
 
+# The nodes of an outline read as rows; the formatter would give each a line.
+# fmt: off
+
 
 def draw_dress(canvas: Canvas, design: Design) -> None:
     """A fitted bodice on straps or short sleeves, a waistband and a wide skirt in folds."""
@@ -18,19 +21,16 @@ def draw_dress(canvas: Canvas, design: Design) -> None:
     )
     if cut.has("sleeves", 0.5):
         sleeve = closed(
-            corner(0.385, 0.075),
-            (0.32, 0.095),
-            corner(0.235, 0.215),
-            (0.275, 0.255),
-            corner(0.325, 0.265),
+            corner(0.385, 0.075), (0.32, 0.095), corner(0.235, 0.215), (0.275, 0.255), corner(0.325, 0.265),
             corner(0.375, 0.2),
         )
         for path, turn in ((sleeve, -0.8), (mirrored(sleeve), 0.8)):
             canvas.fill(path, design.fabric.turned(turn), rounding=0.03)
     skirt = closed(
-        corner(0.383, 0.405), (0.31, 0.56), (0.23, 0.73), corner(wide, hem - 0.03), (wide + 0.12, hem), (0.42, hem + 0.005), (0.5, hem + 0.018), (0.58, hem + 0.005),
-        (0.88 - wide, hem), corner(1 - wide, hem - 0.03), (0.77, 0.73), (0.69, 0.56), corner(0.617, 0.405),
-    )  # fmt: skip
+        corner(0.383, 0.405), (0.31, 0.56), (0.23, 0.73), corner(wide, hem - 0.03), (wide + 0.12, hem),
+        (0.4, hem + 0.01), (0.5, hem + 0.014), (0.6, hem + 0.01), (0.88 - wide, hem), corner(1 - wide, hem - 0.03),
+        (0.77, 0.73), (0.69, 0.56), corner(0.617, 0.405),
+    )
     cloth = canvas.fill(skirt, design.fabric, rounding=0.05, depth=1.0)
     span = 0.5 - wide
     for at, strength in ((-0.78, 0.5), (-0.5, 0.65), (-0.24, 0.55), (0.05, 0.5), (0.3, 0.6), (0.56, 0.65), (0.82, 0.5)):
@@ -38,12 +38,16 @@ def draw_dress(canvas: Canvas, design: Design) -> None:
         canvas.crease(fold, 0.02, strength, clip=cloth)
     bodice = canvas.fill(
         closed(
-            corner(0.385, 0.075), (0.365, 0.15), (0.33, 0.235), corner(0.335, 0.265), (0.365, 0.33), corner(0.38, 0.42), (0.5, 0.428), corner(0.62, 0.42),
-            (0.635, 0.33), corner(0.665, 0.265), (0.67, 0.235), (0.635, 0.15), corner(0.615, 0.075), corner(0.575, 0.078), (0.565, 0.17),
+            corner(0.385, 0.075), (0.365, 0.15), (0.33, 0.235), corner(0.335, 0.265), (0.365, 0.33),
+            corner(0.38, 0.42), (0.5, 0.428), corner(0.62, 0.42), (0.635, 0.33), corner(0.665, 0.265),
+            (0.67, 0.235), (0.635, 0.15), corner(0.615, 0.075), corner(0.575, 0.078), (0.565, 0.17),
             (0.5, cut.between("neck", 0.215, 0.25)), (0.435, 0.17), corner(0.425, 0.078),
         ),
-        design.fabric, rounding=0.035, depth=1.1, lift=0.5,
-    )  # fmt: skip
+        design.fabric,
+        rounding=0.035,
+        depth=1.1,
+        lift=0.5,
+    )
     for fold in (opened((0.37, 0.28), (0.41, 0.3), (0.42, 0.4)), opened((0.4, 0.26), (0.45, 0.3), (0.46, 0.4))):
         for path in (fold, mirrored(fold)):
             canvas.crease(path, 0.01, 0.3, clip=bodice)
@@ -60,10 +64,7 @@ def draw_dress(canvas: Canvas, design: Design) -> None:
         canvas.fill(ellipse(0.5, 0.41, 0.014), design.panel_cloth(), rounding=0.01)
     canvas.line(
         opened(
-            (wide + 0.012, hem - 0.045),
-            (wide + 0.12, hem - 0.018),
-            (0.5, hem),
-            (0.88 - wide, hem - 0.018),
+            (wide + 0.012, hem - 0.045), (wide + 0.12, hem - 0.018), (0.5, hem), (0.88 - wide, hem - 0.018),
             (0.988 - wide, hem - 0.045),
         ),
         0.004,
@@ -80,9 +81,10 @@ def draw_trousers(canvas: Canvas, design: Design) -> None:
     outer = cut.between("outer", 0.27, 0.3)
     canvas.fill(closed(corner(0.345, 0.09), (0.5, 0.1), corner(0.655, 0.09), (0.5, 0.135)), design.lining, depth=0.4)
     leg = closed(
-        corner(0.345, 0.1), (0.32, 0.2), (0.3, 0.32), (outer + 0.005, 0.6), corner(outer, hem), (outer + wide / 2, hem + 0.012), corner(outer + wide, hem + 0.004),
-        (0.445, 0.65), corner(0.492, 0.395), (0.505, 0.3), corner(0.508, 0.1),
-    )  # fmt: skip
+        corner(0.345, 0.1), (0.32, 0.2), (0.3, 0.32), (outer + 0.005, 0.6), corner(outer, hem),
+        (outer + wide / 2, hem + 0.012), corner(outer + wide, hem + 0.004), (0.445, 0.65), corner(0.492, 0.395),
+        (0.505, 0.3), corner(0.508, 0.1),
+    )
     legs = canvas.fill(mirrored(leg), design.fabric.turned(0.04), rounding=0.045, depth=1.1)
     legs = legs + canvas.fill(leg, design.fabric.turned(-0.04), rounding=0.045, depth=1.1, lift=0.4)
     middle = outer + wide / 2
@@ -132,11 +134,14 @@ def draw_skirt(canvas: Canvas, design: Design) -> None:
     canvas.fill(closed(corner(0.335, 0.17), (0.5, 0.18), corner(0.665, 0.17), (0.5, 0.23)), design.lining, depth=0.4)
     body = canvas.fill(
         closed(
-            corner(0.332, 0.2), (0.29, 0.33), (0.22, 0.56), corner(wide, hem - 0.035), (wide + 0.16, hem), (0.5, hem + 0.015), (0.84 - wide, hem),
-            corner(1 - wide, hem - 0.035), (0.78, 0.56), (0.71, 0.33), corner(0.668, 0.2), (0.5, 0.215),
+            corner(0.332, 0.2), (0.29, 0.33), (0.22, 0.56), corner(wide, hem - 0.035), (wide + 0.16, hem),
+            (0.5, hem + 0.015), (0.84 - wide, hem), corner(1 - wide, hem - 0.035), (0.78, 0.56), (0.71, 0.33),
+            corner(0.668, 0.2), (0.5, 0.215),
         ),
-        design.fabric, rounding=0.05, depth=1.05,
-    )  # fmt: skip
+        design.fabric,
+        rounding=0.05,
+        depth=1.05,
+    )
     pleats = 10 if cut.has("pleats", 0.5) else 5
     for i in range(1, pleats):
         at = 2 * i / pleats - 1
@@ -151,11 +156,8 @@ def draw_skirt(canvas: Canvas, design: Design) -> None:
     )
     if design.panel != design.main:
         edge = opened(
-            (wide + 0.008, hem - 0.055),
-            (wide + 0.16, hem - 0.022),
-            (0.5, hem - 0.008),
-            (0.84 - wide, hem - 0.022),
-            (0.992 - wide, hem - 0.055),
+            (wide + 0.008, hem - 0.055), (wide + 0.16, hem - 0.022), (0.5, hem - 0.008),
+            (0.84 - wide, hem - 0.022), (0.992 - wide, hem - 0.055),
         )
         canvas.fill(band(edge, 0.045), design.panel_cloth(), rounding=0.01, clip=body, lift=0.2)
     if pleats == 5:  # noqa: PLR2004 - room for buttons

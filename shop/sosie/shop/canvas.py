@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from sosie.shop.curves import Path
 from sosie.shop.palette import Rgb
-from sosie.shop.patterns import Fabric, Field, Places, Surface
+from sosie.shop.patterns import Fabric, Field, Paint, Places, Surface
 
 SUPERSAMPLING: Final = 4
 LIGHT: Final = np.array([-0.42, -0.58, 0.70], np.float32)
@@ -58,29 +58,24 @@ class Canvas:
         `rounding` is how far from the edge the shape bends away, in product units, `depth` how strongly; `gloss` (0..1)
         lets it shine, `lift` (0..1) is the strength of its shadow on what lies below. `clip` is a mask to stay within.
         """
-        mask = self.mask(path)
-        if clip is not None:
-            mask *= clip
         spread = max(rounding * self._scale, 1.0)
-        box = _bounds(mask, round(3 * spread) + 4)
-        if box is None:
-            return mask
-        part = mask[box]
+        box, part = self._cover(path, margin=3 * spread + 4)
+        if clip is not None:
+            part = part * clip[box]
         if lift > 0:
             self._shade_below(part, box, lift)
         places = Places(self._u[box], self._v[box], self._wave[box], self._grain[box], 1 / self._scale)
         source: Surface = surface if not isinstance(surface, tuple) else Fabric(surface, surface)
         colour = _lit(source.paint(places), blur(part, spread) * np.float32(depth * spread), gloss)
-        cover = part[..., None]
-        self.rgb[box] = self.rgb[box] * (1 - cover) + colour * cover
-        self.alpha[box] = np.maximum(self.alpha[box], part)
+        self._lay(colour, part, box)
+        mask = np.zeros_like(self.alpha)
+        mask[box] = part
         return mask
 
     def line(self, path: Path, width: float, colour: Rgb, *, strength: float = 1.0, clip: Field | None = None) -> None:
         """Draws a thin line of that width over what is there: a seam, a lace, a stitch."""
-        cover = (self._line_mask(path, width) * (strength if clip is None else strength * clip))[..., None]
-        self.rgb = self.rgb * (1 - cover) + np.float32(colour) * cover
-        self.alpha = np.maximum(self.alpha, cover[..., 0])
+        box, part = self._cover(path, width=width)
+        self._lay(np.array(colour, np.float32), part * np.float32(strength) * (1 if clip is None else clip[box]), box)
 
     def dashes(self, path: Path, width: float, colour: Rgb, *, strength: float = 0.8) -> None:
         """A row of stitches along a line."""
@@ -90,33 +85,43 @@ class Canvas:
     def crease(self, path: Path, width: float, strength: float, *, clip: Field | None = None) -> None:
         """A soft fold along a line: darker on it, lighter beside it, only where there is something already."""
         spread = max(width * self._scale, 1.0)
-        fold = blur(self._line_mask(path, width), spread)
+        box, part = self._cover(path, width=width, margin=5 * spread)
+        fold = blur(part, spread)
         ridge = np.roll(fold, (-round(spread), -round(spread)), (0, 1))
-        change = (ridge * np.float32(0.5) - fold) * np.float32(strength) * self.alpha
-        if clip is not None:
-            change = change * clip
-        self.rgb *= (1 + change)[..., None]
+        change = (ridge * np.float32(0.5) - fold) * np.float32(strength) * (self.alpha if clip is None else clip)[box]
+        self.rgb[box] *= (1 + change)[..., None]
 
     def glow(self, path: Path, strength: float, spread: float, *, clip: Field | None = None) -> None:
         """Lightens (or, below 0, darkens) a soft-edged region."""
-        cover = blur(self.mask(path), max(spread * self._scale, 1.0)) * (self.alpha if clip is None else clip)
-        self.rgb += (cover * np.float32(strength))[..., None] * (1 - self.rgb if strength > 0 else self.rgb)
+        pixels = max(spread * self._scale, 1.0)
+        box, part = self._cover(path, margin=3 * pixels)
+        cover = (blur(part, pixels) * (self.alpha if clip is None else clip)[box])[..., None] * np.float32(strength)
+        below = self.rgb[box]
+        self.rgb[box] = below + cover * (1 - below if strength > 0 else below)
 
-    def mask(self, path: Path) -> Field:
-        """How much of each pixel a closed outline covers."""
-        sheet = Image.new("L", (self.size * SUPERSAMPLING, self.size * SUPERSAMPLING))
-        ImageDraw.Draw(sheet).polygon(self._sheet_points(path), fill=255)
-        return _reduced(sheet)
-
-    def _line_mask(self, path: Path, width: float) -> Field:
-        sheet = Image.new("L", (self.size * SUPERSAMPLING, self.size * SUPERSAMPLING))
-        pixels = max(1, round(width * self._scale * SUPERSAMPLING))
-        ImageDraw.Draw(sheet).line(self._sheet_points(path), fill=255, width=pixels, joint="curve")
-        return _reduced(sheet)
-
-    def _sheet_points(self, path: Path) -> list[tuple[float, float]]:
+    def _cover(self, path: Path, *, width: float | None = None, margin: float = 1.0) -> tuple[_Box, Field]:
+        """How much a closed outline (or, with a width, a line) covers of each pixel: of the region around it alone."""
         x, y, w = self._to_pixels @ np.stack([path[:, 0], path[:, 1], np.ones(len(path))])
-        return list(zip((x / w * SUPERSAMPLING).tolist(), (y / w * SUPERSAMPLING).tolist(), strict=True))
+        points = np.stack([x / w, y / w], axis=1)
+        pixels = 0.0 if width is None else width * self._scale
+        low = np.clip(np.floor(points.min(axis=0) - margin - pixels), 0, self.size - 1).astype(int)
+        high = np.clip(np.ceil(points.max(axis=0) + margin + pixels), low + 1, self.size).astype(int)
+        across, down = ((high - low) * SUPERSAMPLING).tolist()
+        sheet = Image.new("L", (across, down))
+        outline = [(x, y) for x, y in ((points - low) * SUPERSAMPLING).tolist()]
+        if width is None:
+            ImageDraw.Draw(sheet).polygon(outline, fill=255)
+        else:
+            thick = max(1, round(pixels * SUPERSAMPLING))
+            ImageDraw.Draw(sheet).line(outline, fill=255, width=thick, joint="curve")
+        part = np.asarray(sheet.reduce(SUPERSAMPLING), np.float32) / np.float32(255)
+        return (slice(low[1], high[1]), slice(low[0], high[0])), part
+
+    def _lay(self, colour: Paint, part: Field, box: _Box) -> None:
+        """Puts a colour, or one per pixel, over what is there."""
+        cover = part[..., None]
+        self.rgb[box] = self.rgb[box] * (1 - cover) + colour * cover
+        self.alpha[box] = np.maximum(self.alpha[box], part)
 
     def _shade_below(self, part: Field, box: _Box, lift: float) -> None:
         spread = max(0.012 * self._scale, 1.0)
@@ -145,7 +150,7 @@ def _box_blur(field: Field, radius: int) -> Field:
     return (sums[2 * radius + 1 :] - sums[: -2 * radius - 1]) / np.float32(2 * radius + 1)
 
 
-def _lit(colour: npt.NDArray[np.float32], height: Field, gloss: float) -> npt.NDArray[np.float32]:
+def _lit(colour: Paint, height: Field, gloss: float) -> Paint:
     """The surface under LIGHT: Lambert's cosine, relative to a surface that faces the viewer, and a Blinn highlight."""
     slope_y, slope_x = np.gradient(height)
     length = np.sqrt(slope_x**2 + slope_y**2 + 1)
@@ -157,17 +162,5 @@ def _lit(colour: npt.NDArray[np.float32], height: Field, gloss: float) -> npt.ND
         half /= np.linalg.norm(half)
         towards = (-slope_x * half[0] - slope_y * half[1] + half[2]) / length
         lit = lit + np.float32(gloss) * (np.clip(towards, 0, 1) ** 40)[..., None]
-    return lit.clip(0, 1)
-
-
-def _reduced(sheet: Image.Image) -> Field:
-    return np.asarray(sheet.reduce(SUPERSAMPLING), np.float32) / np.float32(255)
-
-
-def _bounds(mask: Field, margin: int) -> _Box | None:
-    """The region around a mask's pixels, with a margin, inside the canvas; None where the mask is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
-    return slice(top, rows[-1] + margin + 1), slice(left, columns[-1] + margin + 1)
+    clipped: Paint = lit.clip(0, 1)
+    return clipped

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 HELP = "draw a catalog of products with known truth"
@@ -29,11 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", metavar="PIXELS", type=int, default=320, help="pictures' side, 64 to 2048 (default 320)"
     )
     parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=int,
-        default=0,
-        help="processes that draw (default: one for each core, at most 8)",
+        "--workers", metavar="N", type=int, help="processes that draw, 1 to 64 (default: one for each core, at most 8)"
     )
     parser.add_argument("--force", action="store_true", help="write into a folder that holds other files; they stay")
 
@@ -49,12 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
             views=arguments.views,
             seed=arguments.seed,
             size=arguments.size,
-            workers=arguments.workers or min(os.cpu_count() or 1, 8),
+            workers=min(os.cpu_count() or 1, 8) if arguments.workers is None else arguments.workers,
             force=arguments.force,
             on_progress=_progress(start),
         )
     except (ValueError, FolderTakenError) as error:
         raise SystemExit(f"sosie demo-shop: {error}") from None
+    except BrokenExecutor:
+        message = "sosie demo-shop: a process that draws was killed, for want of memory perhaps: try --workers 1"
+        raise SystemExit(message) from None
     except OSError as error:
         where = error.filename or arguments.out
         raise SystemExit(f"sosie demo-shop: cannot write {where}: {error.strerror or error}") from None

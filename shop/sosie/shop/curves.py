@@ -67,10 +67,15 @@ def mirrored(path: Path, axis: float = 0.5) -> Path:
     return np.stack([2 * axis - path[:, 0], path[:, 1]], axis=1)
 
 
-def symmetric(*nodes: Node, axis: float = 0.5) -> Path:
-    """The closed outline of a left half, given from top to bottom, and its mirror image."""
-    other = [(2 * axis - node[0], *node[1:]) for node in reversed(nodes)]
-    return closed(*nodes, *other)  # type: ignore[arg-type] - mirroring keeps a node a node
+def upside_down(path: Path, axis: float = 0.5) -> Path:
+    """The path on the other side of the horizontal line y = `axis`."""
+    return np.stack([path[:, 0], 2 * axis - path[:, 1]], axis=1)
+
+
+def moved(path: Path, x: float, y: float) -> Path:
+    """The path, moved to the right and down."""
+    place: Path = path + np.array([x, y])
+    return place
 
 
 def band(line: Path, width: float, end_width: float | None = None) -> Path:

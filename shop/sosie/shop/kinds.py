@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sosie.shop import accessories, bags, bottoms, shoes, tops
+from sosie.shop import accessories, bags, bottoms, open_shoes, shoes, tops
 from sosie.shop.canvas import Canvas
 from sosie.shop.design import Design
 from sosie.shop.patterns import Texture
@@ -46,11 +46,11 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind(
         "trousers", "Trousers", "Clothing", bottoms.draw_trousers, (Texture.WOVEN, Texture.DENIM), 0.06, False, 39, 139
     ),
-    Kind("heel", "Heels", "Shoes", shoes.draw_heel, (Texture.LEATHER, Texture.SMOOTH), 0.055, True, 59, 229),
+    Kind("heel", "Heels", "Shoes", open_shoes.draw_heel, (Texture.LEATHER, Texture.SMOOTH), 0.055, True, 59, 229),
     Kind("backpack", "Backpacks", "Bags", bags.draw_backpack, _CLOTH, 0.08, True, 39, 149),
-    Kind("glasses", "Glasses", "Accessories", accessories.draw_glasses, (Texture.SMOOTH,), 0.05, False, 29, 199),
+    Kind("glasses", "Glasses", "Accessories", accessories.draw_glasses, (Texture.SMOOTH,), 0.06, False, 29, 199),
     Kind("coat", "Coats", "Clothing", tops.draw_coat, _CLOTH, 0.085, False, 99, 399),
-    Kind("sandal", "Sandals", "Shoes", shoes.draw_sandal, _SHOES, 0.06, True, 25, 99),
+    Kind("sandal", "Sandals", "Shoes", open_shoes.draw_sandal, _SHOES, 0.06, False, 25, 99),
     Kind(
         "scarf", "Scarves", "Accessories", accessories.draw_scarf, (Texture.KNIT, Texture.WOVEN), 0.075, False, 19, 89
     ),

@@ -3,18 +3,19 @@
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from sosie.shop.palette import Rgb
 
-Field: TypeAlias = npt.NDArray[np.float32]
-"""A number per pixel, shape [height, width]."""
+# Not NDArray[float32]: NumPy's stubs lose the precise type in almost every operation.
+Field: TypeAlias = npt.NDArray[Any]
+"""A number per pixel, float32, shape [height, width]."""
 
-Paint: TypeAlias = npt.NDArray[np.float32]
-"""A colour per pixel, shape [height, width, 3], sRGB 0..1."""
+Paint: TypeAlias = npt.NDArray[Any]
+"""A colour per pixel, float32, shape [height, width, 3], sRGB 0..1."""
 
 
 class Pattern(StrEnum):
@@ -82,8 +83,10 @@ class Fabric:
     def paint(self, places: Places) -> Paint:
         """Colours of the pattern, with the texture's grain."""
         second = self._second_share(places)[..., None]
-        colour = (1 - second) * np.float32(self.main) + second * np.float32(self.second)
-        return colour * (1 + _grain(self.texture, places))[..., None]
+        main, other = np.array(self.main, np.float32), np.array(self.second, np.float32)
+        colour: Paint = main + second * (other - main)
+        colour *= (1 + _grain(self.texture, places))[..., None]
+        return colour
 
     def _second_share(self, at: Places) -> Field:
         """How much of each pixel is in the second colour, 0..1."""
@@ -101,7 +104,7 @@ class Fabric:
 
     def _bars(self, along: Field, pixel: float) -> Field:
         gap = np.abs(np.mod(along / np.float32(self.period), 1) - np.float32(0.5)) * np.float32(self.period)
-        return np.clip((self.share * self.period / 2 - gap) / pixel + 0.5, 0, 1, dtype=np.float32)
+        return _softened(np.float32(self.share * self.period / 2) - gap, pixel)
 
     def _dots(self, across: Field, along: Field, pixel: float) -> Field:
         """Dots in rows, every other row moved by half a period. Area share: pi r² per period²."""
@@ -110,23 +113,30 @@ class Fabric:
         x = (np.mod(across / period + row / 2, 1) - np.float32(0.5)) * period
         y = (np.mod(along / period, 1) - np.float32(0.5)) * period
         radius = self.period * math.sqrt(0.7 * self.share / math.pi)
-        return np.clip((radius - np.hypot(x, y)) / pixel + 0.5, 0, 1, dtype=np.float32)
+        return _softened(np.float32(radius) - np.hypot(x, y), pixel)
+
+
+def _softened(inside: Field, pixel: float) -> Field:
+    """How much of a pixel is inside, from its middle's distance to the edge."""
+    covered: Field = (inside / np.float32(pixel) + np.float32(0.5)).clip(0, 1)
+    return covered
 
 
 def _grain(texture: Texture, at: Places) -> Field:
     """How much lighter or darker the texture makes each pixel, about -0.1..0.1."""
     turn = np.float32(2 * math.pi)
+    grain: Field = np.float32(0.01) * at.grain
     match texture:
         case Texture.KNIT:  # rows of small V-shaped stitches
             zigzag = np.abs(np.mod(at.u * 46, 1) - np.float32(0.5))
-            return (
-                np.float32(0.05) * np.sin((at.v * 62 + zigzag * np.float32(0.9)) * turn) + np.float32(0.02) * at.grain
-            )
+            stitches = np.sin((at.v * 62 + zigzag * np.float32(0.9)) * turn)
+            grain = np.float32(0.05) * stitches + np.float32(0.02) * at.grain
         case Texture.DENIM:
-            return np.float32(0.05) * np.sin((at.u + at.v) * 85 * turn) + np.float32(0.07) * at.grain
+            grain = np.float32(0.05) * np.sin((at.u + at.v) * 85 * turn) + np.float32(0.07) * at.grain
         case Texture.WOVEN:
-            return np.float32(0.045) * at.grain
+            grain = np.float32(0.045) * at.grain
         case Texture.LEATHER:
-            return np.float32(0.03) * at.wave + np.float32(0.03) * at.grain
-        case _:
-            return np.float32(0.01) * at.grain
+            grain = np.float32(0.03) * at.wave + np.float32(0.03) * at.grain
+        case Texture.SMOOTH:
+            pass
+    return grain

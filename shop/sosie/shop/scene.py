@@ -6,15 +6,11 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from sosie.shop.canvas import Canvas, Homography, blur, smooth_noise
-from sosie.shop.palette import Rgb
-from sosie.shop.patterns import Field
-
-Picture = npt.NDArray[np.float32]
-"""sRGB 0..1, [size, size, 3]."""
+from sosie.shop.palette import Rgb, mix
+from sosie.shop.patterns import Field, Paint
 
 
 class Style(StrEnum):
@@ -44,6 +40,8 @@ BACKDROPS: Final[tuple[Backdrop, ...]] = (
     Backdrop("sage wall", Style.WALL, (0.66, 0.72, 0.66)),
     Backdrop("clay wall", Style.WALL, (0.72, 0.58, 0.51)),
 )
+
+_WALL_BY_WOOD: Final[Rgb] = (0.9, 0.89, 0.87)  # the wall behind a wooden floor is half way to this
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,8 @@ def camera(view: View, size: int) -> Homography:
     tilt = np.array([[math.cos(x), 0, 0], [0, math.cos(y), 0], [math.sin(x) * 0.6, math.sin(y) * 0.6, 1.0]])
     zoom = size * view.scale
     place = np.array([[zoom, 0, size * (0.5 + view.shift[0])], [0, zoom, size * (0.5 + view.shift[1])], [0, 0, 1.0]])
-    return place @ tilt @ turn @ to_middle
+    chain: Homography = place @ tilt @ turn @ to_middle
+    return chain
 
 
 def compose(canvas: Canvas, view: View, *, stands: bool, seed: int) -> Image.Image:
@@ -92,7 +91,7 @@ def compose(canvas: Canvas, view: View, *, stands: bool, seed: int) -> Image.Ima
     return _develop(picture, view, rng)
 
 
-def _develop(picture: Picture, view: View, rng: np.random.Generator) -> Image.Image:
+def _develop(picture: Paint, view: View, rng: np.random.Generator) -> Image.Image:
     """Brightness, warmth, uneven light and sensor noise; then 8 bits."""
     size = len(picture)
     warmth = np.array([1 + view.warmth, 1.0, 1 - view.warmth], np.float32)
@@ -124,26 +123,26 @@ def _standing_shadow(alpha: Field, ground: int) -> Field:
     return blur(laid, size / 45) * np.float32(0.8) + blur(contact, size / 90) * np.float32(0.9)
 
 
-def _floor_and_wall(backdrop: Backdrop, size: int, ground: int, rng: np.random.Generator) -> Picture:
+def _floor_and_wall(backdrop: Backdrop, size: int, ground: int, rng: np.random.Generator) -> Paint:
     """A floor that meets the wall behind the product in a soft line."""
     if backdrop.style is Style.STUDIO:
         return _backdrop(backdrop, size, rng)
     wall_style = Style.WALL if backdrop.style is Style.WOOD else backdrop.style
-    lighter = tuple(0.45 * c + 0.55 * w for c, w in zip(backdrop.rgb, (0.9, 0.89, 0.87), strict=True))
-    wall_rgb = lighter if backdrop.style is Style.WOOD else backdrop.rgb
-    wall = _backdrop(Backdrop(backdrop.name, wall_style, wall_rgb), size, rng)  # type: ignore[arg-type] - three colours
+    wall_rgb = mix(backdrop.rgb, _WALL_BY_WOOD, 0.55) if backdrop.style is Style.WOOD else backdrop.rgb
+    wall = _backdrop(Backdrop(backdrop.name, wall_style, wall_rgb), size, rng)
     floor = _backdrop(backdrop, size, rng) * np.float32(0.92 if backdrop.style is not Style.WOOD else 1.0)
     line = ground - size * rng.uniform(0.1, 0.2)
     y = np.arange(size, dtype=np.float32)[:, None, None]
     share = np.clip((y - np.float32(line)) / np.float32(size / 90), 0, 1)
-    return wall * (1 - share) + floor * share
+    room: Paint = wall * (1 - share) + floor * share
+    return room
 
 
-def _backdrop(backdrop: Backdrop, size: int, rng: np.random.Generator) -> Picture:
+def _backdrop(backdrop: Backdrop, size: int, rng: np.random.Generator) -> Paint:
     """A surface of that style that fills the picture."""
     match backdrop.style:
         case Style.STUDIO:
-            change = np.zeros((size, size), np.float32)
+            change: Field = np.zeros((size, size), np.float32)
         case Style.GRADIENT:
             x = np.linspace(-0.5, 0.5, size, dtype=np.float32)
             angle = rng.uniform(0, 2 * math.pi)
@@ -155,7 +154,8 @@ def _backdrop(backdrop: Backdrop, size: int, rng: np.random.Generator) -> Pictur
             change = np.float32(0.022) * fine + np.float32(0.03) * smooth_noise(size, size // 4, rng)
         case Style.WOOD:
             change = _wood(size, rng)
-    return np.float32(backdrop.rgb) * (1 + change)[..., None]
+    surface: Paint = np.array(backdrop.rgb, np.float32) * (1 + change)[..., None]
+    return surface
 
 
 def _wood(size: int, rng: np.random.Generator) -> Field:
@@ -174,4 +174,5 @@ def _wood(size: int, rng: np.random.Generator) -> Field:
         np.float32,
     )
     gap = np.clip(1 - np.minimum(x - board, 1 - (x - board)) * np.float32(size / boards / 1.6), 0, 1)
-    return tone + np.float32(0.03) * rings + np.float32(0.035) * streaks - np.float32(0.4) * gap
+    change: Field = tone + np.float32(0.03) * rings + np.float32(0.035) * streaks - np.float32(0.4) * gap
+    return change

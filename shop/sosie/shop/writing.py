@@ -1,7 +1,6 @@
 """The files of a drawn shop: catalog.jsonl, images/ and truth.json."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,6 +20,8 @@ CATALOG: Final = "catalog.jsonl"
 TRUTH: Final = "truth.json"
 IMAGES: Final = "images"
 MADE_BY: Final = "sosie demo-shop"
+
+MAX_WORKERS: Final = 64
 
 _JPEG_QUALITY: Final = 90
 
@@ -49,6 +50,8 @@ def write_shop(
     Raises ValueError where a number is out of range, FolderTakenError where the folder holds others' files and `force`
     is not set, OSError where it cannot be written.
     """
+    if not 1 <= workers <= MAX_WORKERS:
+        raise ValueError(f"the number of workers must be 1 to {MAX_WORKERS}, got {workers}")
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"the size must be {MIN_SIZE} to {MAX_SIZE} pixels, got {size}")
     plan = plan_products(products, seed, views=views)
@@ -129,7 +132,7 @@ def _write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(content)
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
