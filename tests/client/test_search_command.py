@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
-from client.canned_gateway import REFUSED, CannedGateway, status
+from client.canned_gateway import REFUSED, CannedGateway, invalid, status
 from sosie.client import PriceRange, arguments
 from sosie.client.cli import main
 from sosie.v1 import visual_search_pb2 as contract
@@ -212,6 +212,15 @@ def test_a_gateway_that_fails_ends_the_run(
         main(["search", str(photo), str(photo), "--address", gateway.address])
     assert caught.value.code == 1
     assert capsys.readouterr().err == "sosie search: full; try again in 2 s\n"
+    assert len(gateway.requests) == 1
+
+
+def test_a_bad_option_ends_the_run(gateway: CannedGateway, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option is wrong for every photo: it is said once, without a photo's name."""
+    gateway.failure = invalid("options.top_k", "must be 1 to 100, got 0")
+    with pytest.raises(SystemExit):
+        main(["search", str(photo), str(photo), "--top-k", "0", "--address", gateway.address])
+    assert capsys.readouterr().err == "sosie search: options.top_k: must be 1 to 100, got 0\n"
     assert len(gateway.requests) == 1
 
 

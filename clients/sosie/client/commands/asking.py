@@ -66,8 +66,7 @@ def find_address(command: str, option: str | None) -> Address:
 class Asking:
     """Asks questions one after the other; `failures` counts those that got no answer.
 
-    A fault of one question (its file, its picture) lets the others go on. Any other error ends the command: the next
-    question would meet it too.
+    A fault of one picture lets the others go on. Any other error ends the command: the next question would meet it too.
     """
 
     command: str
@@ -84,7 +83,7 @@ class Asking:
                 picture = question.read()
                 result = ask(question, picture)
             except (SosieError, OSError) as error:
-                fatal = isinstance(error, SosieError) and not isinstance(error, InvalidRequest | NotFound)
+                fatal = not is_of_one_picture(error)
                 self._report(question, error, fatal=fatal)
                 if fatal:
                     raise SystemExit(1) from None
@@ -97,6 +96,13 @@ class Asking:
             print_json(failure_json(question.to_json(), error))
         where = "" if fatal else f"{question.name}: "
         print(clean(f"sosie {self.command}: {where}{describe(error, self.address)}"), file=sys.stderr)
+
+
+def is_of_one_picture(error: SosieError | OSError) -> bool:
+    """Whether the picture is at fault, not the options, the gateway or the way there."""
+    if isinstance(error, InvalidRequest):
+        return error.field.startswith("image")
+    return isinstance(error, NotFound) or not isinstance(error, SosieError)
 
 
 def describe(error: SosieError | OSError, address: Address) -> str:
