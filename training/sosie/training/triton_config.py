@@ -80,6 +80,8 @@ def write_config(
             "instance_group": [{"count": 1}],
             "dynamic_batching": {
                 "max_queue_delay_microseconds": QUEUE_DELAY_US,
+                "priority_levels": 2,  # questions ask for 1, indexing for nothing and gets 2
+                "default_priority_level": 2,
                 "default_queue_policy": {
                     "timeout_action": Symbol("REJECT"),
                     "default_timeout_microseconds": MAX_WAIT_US,
