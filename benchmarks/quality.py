@@ -90,7 +90,7 @@ class Luma:
 def type_precision(client: Client, data: Path) -> float:
     """The mean share of the first five hits of a title's own type."""
     products = {str(row["Id"]): row for row in json.loads((data / "eshop" / "catalog.json").read_text())}
-    shares = []
+    shares: list[float] = []
     for row in products.values():
         answer: SearchResult = client.search_by_text(row["Name"], top_k=5, filter=Filter(shops=("eshop",)))
         hits: tuple[Hit, ...] = answer.hits

@@ -44,15 +44,18 @@ class TritonModels:
         """By the label set's name."""
 
     @classmethod
-    async def connect(cls, address: str, *, timeout: float) -> Self:
+    async def connect(cls, address: str, *, timeout: float, urgent: bool = False) -> Self:
         """Asks the server at `host:port` for its models' self-descriptions.
+
+        `urgent` puts what is asked through this connection before the rest in Triton's queues: questions go before
+        indexing where the models' configs have priority levels.
 
         Raises BackendUnavailableError and BackendTimeoutError where it does not answer within `timeout` seconds, and
         BackendError where descriptions are missing, wrong or contradict each other.
         """
         channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         try:
-            models = await _describe_models(channel, timeout)
+            models = await _describe_models(channel, timeout, urgent=urgent)
             return cls(channel, _pair_encoders(models), _find_classifiers(models))
         except BaseException:
             await channel.close(None)
@@ -83,6 +86,7 @@ _CHANNEL_OPTIONS = (
 )
 
 _CLOSING_GRACE = 5.0  # seconds
+_URGENT = 1  # Triton's highest priority; 0 leaves it to the model's config
 _LENGTH_DELIMITED = 2  # protobuf's wire type of bytes
 
 Outputs = dict[str, npt.NDArray[np.float32]]
@@ -99,6 +103,7 @@ class _Model:
     parameters: Mapping[str, str]
     outputs: tuple[str, ...]
     max_batch: int
+    priority: int
     call: Callable[..., Awaitable[Any]]
 
     def parameter(self, name: str) -> str:
@@ -127,7 +132,9 @@ class _Model:
     async def _infer_piece(self, name: str, piece: npt.NDArray[Any], timeout: float) -> Outputs:
         if timeout <= 0:
             raise BackendTimeoutError(f"no time was left to ask model {self.name!r}")
-        head = _request_head(self.name, name, piece.dtype.name.upper(), piece.shape, self.outputs)
+        head = _request_head(
+            self.name, name, piece.dtype.name.upper(), piece.shape, self.outputs, priority=self.priority
+        )
         try:
             reply = await self.call(head + np.ascontiguousarray(piece).tobytes(), timeout=timeout)
         except grpc.aio.AioRpcError as error:
@@ -150,7 +157,9 @@ class _Model:
 
 
 @lru_cache(maxsize=512)
-def _request_head(model: str, name: str, datatype: str, shape: tuple[int, ...], outputs: tuple[str, ...]) -> bytes:
+def _request_head(
+    model: str, name: str, datatype: str, shape: tuple[int, ...], outputs: tuple[str, ...], *, priority: int
+) -> bytes:
     """A ModelInferRequest without its tensor, which follows as it is.
 
     `raw_input_contents` is the message's last field, so the request is this head and the tensor's bytes. Building the
@@ -160,6 +169,8 @@ def _request_head(model: str, name: str, datatype: str, shape: tuple[int, ...], 
     request.inputs.add(name=name, datatype=datatype, shape=shape)
     for output in outputs:
         request.outputs.add(name=output)
+    if priority:
+        request.parameters["priority"].uint64_param = priority
     size = math.prod(shape) * np.dtype(datatype.lower()).itemsize
     field_number = service_pb2.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
     return bytes(request.SerializeToString() + _varint(field_number << 3 | _LENGTH_DELIMITED) + _varint(size))
@@ -207,7 +218,7 @@ class TritonClassifier:
         return answer["probabilities"]
 
 
-async def _describe_models(channel: grpc.aio.Channel, timeout: float) -> list[_Model]:
+async def _describe_models(channel: grpc.aio.Channel, timeout: float, *, urgent: bool) -> list[_Model]:
     """The models that are ready and carry a `role`."""
     stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
     call: Callable[..., Awaitable[Any]] = channel.unary_unary(
@@ -226,7 +237,8 @@ async def _describe_models(channel: grpc.aio.Channel, timeout: float) -> list[_M
             parameters = {name: value.string_value for name, value in config.parameters.items()}
             if "role" in parameters:
                 outputs = tuple(output.name for output in config.output)
-                models.append(_Model(entry.name, parameters, outputs, max(1, config.max_batch_size), call))
+                batch = max(1, config.max_batch_size)
+                models.append(_Model(entry.name, parameters, outputs, batch, _URGENT if urgent else 0, call))
     except grpc.aio.AioRpcError as error:
         raise _translate(error, "Triton") from error
     return models

@@ -48,7 +48,7 @@ class Gateway:
 def build_backends(settings: GatewaySettings) -> Backends:
     """Triton and Milvus as the settings name them; neither is asked yet."""
     return Backends(
-        lambda: TritonModels.connect(settings.triton, timeout=_CONNECT_TIMEOUT),
+        lambda: TritonModels.connect(settings.triton, timeout=_CONNECT_TIMEOUT, urgent=True),
         MilvusStore(settings.store, settings.collection),
         collection=settings.collection,
         repository=settings.models,
@@ -58,7 +58,7 @@ def build_backends(settings: GatewaySettings) -> Backends:
 
 @asynccontextmanager
 async def run_gateway(settings: GatewaySettings, backends: Backends) -> AsyncIterator[Gateway]:
-    """Listens, answers, and on leaving lets calls under way finish for `settings.grace` seconds, then closes `backends`.
+    """Listens and answers; on leaving, calls under way get `settings.grace` seconds, then `backends` is closed.
 
     Raises OSError where an address is taken.
     """
