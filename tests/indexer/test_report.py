@@ -121,6 +121,8 @@ def test_progress_is_one_line(tmp_path: Path) -> None:
         catalog.bytes_read = catalog.size
         report.reject_line(Reject(1, "x"))
         assert describe(catalog, report) == "200 of 500 pictures, 50.0/s, 0:06 left, 1 rejected"
+        report.note_retry(BackendUnavailableError("Triton:\n  away"))
+        assert describe(catalog, report).endswith("1 rejected, 1 tried again (the last: Triton: away)")
 
 
 class Terminal(io.StringIO):
@@ -183,10 +185,11 @@ PASSING = [BackendUnavailableError("away"), BackendOverloadedError("full"), Back
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 async def test_passing_errors_are_tried_again(error: EngineError) -> None:
     """A call that fails twice with what may pass succeeds at the third try."""
-    retrier = Retrier(Backoff(attempts=3, first=0.001), asyncio.Event())
+    noted: list[EngineError] = []
+    retrier = Retrier(Backoff(attempts=3, first=0.001), asyncio.Event(), noted.append)
     failing = Failing(error, 2)
     assert await retrier.call(failing) == 7
-    assert (failing.calls, retrier.retries) == (3, 2)
+    assert (failing.calls, noted) == (3, [error, error])
 
 
 async def test_the_last_try_raises() -> None:

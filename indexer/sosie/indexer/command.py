@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         outcome = asyncio.run(index_catalog(settings))
     except (SetupError, EngineError) as error:
-        raise SystemExit(f"sosie index: {error}") from error
+        raise SystemExit(f"sosie index: {_one_line(error)}") from error
     except OSError as error:
         raise SystemExit(f"sosie index: {describe_os_error(error)}") from error
     print(json.dumps(outcome.report, ensure_ascii=False) if arguments.json else _summarise(outcome.report))
@@ -138,7 +138,7 @@ def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> int:
         print("sosie index: stopped; the next run goes on from here", file=sys.stderr)
         return 128 + outcome.stopped_by
     if outcome.error:
-        print(f"sosie index: {outcome.error}", file=sys.stderr)
+        print(f"sosie index: {_one_line(outcome.error)}", file=sys.stderr)
         return 1
     if outcome.rejected:
         listed = f"{outcome.rejected:,} of {outcome.offered:,} rejected, listed in {outcome.report['rejected']['file']}"
@@ -172,6 +172,10 @@ def _summarise(report: dict[str, Any]) -> str:
     if shares:
         lines.append(f"time waited for: {shares}")
     return "\n".join(lines)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())  # what Triton and Milvus say may have several
 
 
 def _count(text: str) -> int:

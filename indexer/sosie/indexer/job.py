@@ -91,7 +91,7 @@ class Job:
         self._options = options
         self._stopping = asyncio.Event()
         self._error: EngineError | OSError | None = None
-        retrier = Retrier(options.backoff, self._stopping)
+        retrier = Retrier(options.backoff, self._stopping, report.note_retry)
         recipe = Recipe.of(encoder, with_words=options.with_words)
         timeout = options.timeout
         self._planner = Planner(store=store, folder=folder, recipe=recipe, pool=pool, retrier=retrier, timeout=timeout)

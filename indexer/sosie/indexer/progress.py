@@ -55,6 +55,8 @@ def describe(catalog: Catalog, report: Report) -> str:
         pieces.append(f"{minutes}:{seconds:02d} left")
     if report.rejected:
         pieces.append(f"{report.rejected:,} rejected")
+    if report.retries:
+        pieces.append(f"{report.retries:,} tried again (the last: {report.last_trouble})")
     return ", ".join(pieces)
 
 

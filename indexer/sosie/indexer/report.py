@@ -52,6 +52,9 @@ class Report:
         self.rejected_pictures = 0
         self.reasons: dict[str, tuple[int, Reject]] = {}
         """By field: how many rejects, and the first of them."""
+        self.retries = 0
+        self.last_trouble = ""
+        """Why a request was last tried again."""
         self.times = StepTimes()
         """Of check, decode, encode and write; steps of batches that run side by side add up."""
 
@@ -87,6 +90,10 @@ class Report:
         count, first = self.reasons.get(field, (0, reject))
         self.reasons[field] = (count + 1, first)
 
+    def note_retry(self, error: Exception) -> None:
+        self.retries += 1
+        self.last_trouble = " ".join(str(error).split())
+
     def as_dict(self) -> dict[str, Any]:
         """The books as what `--json` prints: JSON types only."""
         seconds = self.seconds
@@ -106,6 +113,7 @@ class Report:
                 },
                 "file": str(self._rejects.path) if self.rejected else None,
             },
+            "retries": self.retries,
             "seconds": round(seconds, 3),
             "pictures_per_second": round(self.settled / seconds, 2) if seconds > 0 else 0.0,
             "time_share": {

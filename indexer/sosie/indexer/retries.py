@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sosie.engine.errors import BackendOverloadedError, BackendTimeoutError, BackendUnavailableError
+from sosie.engine.errors import BackendOverloadedError, BackendTimeoutError, BackendUnavailableError, EngineError
 
 PASSING = (BackendUnavailableError, BackendOverloadedError, BackendTimeoutError)
 """Errors that may be gone a moment later."""
@@ -29,11 +29,13 @@ class Backoff:
 class Retrier:
     """Makes calls again by one back-off, until `stopping` is set: then the next failure is the last."""
 
-    def __init__(self, backoff: Backoff, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, backoff: Backoff, stopping: asyncio.Event, note: Callable[[EngineError], None] = lambda _: None
+    ) -> None:
+        """`note` is told of each failure that is going to be tried again."""
         self._backoff = backoff
         self._stopping = stopping
-        self.retries = 0
-        """How many calls had to be made again so far."""
+        self._note = note
 
     async def call(self, make: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """What `make()` answers. Raises its last error where no try succeeds, and at once any that will not pass."""
@@ -42,10 +44,12 @@ class Retrier:
             attempt += 1
             try:
                 return await make()
-            except PASSING:
-                if attempt == self._backoff.attempts or await self._stops_within(self._backoff.pause(attempt)):
+            except PASSING as error:
+                if attempt == self._backoff.attempts:
                     raise
-                self.retries += 1
+                self._note(error)
+                if await self._stops_within(self._backoff.pause(attempt)):
+                    raise
 
     async def _stops_within(self, seconds: float) -> bool:
         try:
