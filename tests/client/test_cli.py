@@ -172,16 +172,20 @@ def test_the_help_of_each_command_tells_the_exit_status(capsys: pytest.CaptureFi
         assert [int(status) for status in re.findall(r"^  (\d+) ", shown, re.MULTILINE)] == [0, 1, 2, 130]
 
 
-def test_any_name_can_be_printed(gateway: CannedGateway, tmp_path: Path) -> None:
-    """A file whose name is not UTF-8, on an output that knows only ASCII, still gives valid JSON."""
+@pytest.mark.parametrize("form", ["--json", "--explain"])
+def test_any_name_can_be_printed(gateway: CannedGateway, tmp_path: Path, form: str) -> None:
+    """File names that are not UTF-8 and titles in any script reach an output that knows only ASCII, escaped."""
     photo = os.fsencode(tmp_path) + b"/sh\xf6e.jpg"
     Path(os.fsdecode(photo)).write_bytes(b"\xff\xd8\xff shoe")
     command = [sys.executable, "-c", "import sys; from sosie.client.cli import main; sys.exit(main())"]
     done = subprocess.run(
-        [*command, "search", photo, "--json", "--address", gateway.address],
+        [*command, "search", photo, photo, form, "--address", gateway.address],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         timeout=60,
         check=True,
     )
-    assert os.fsencode(json.loads(done.stdout)["query"]["picture"]) == photo
+    assert b"/sh\\udcf6e.jpg" in done.stdout
+    assert b"dal" in done.stdout
+    if form == "--json":
+        assert [os.fsencode(json.loads(line)["query"]["picture"]) for line in done.stdout.splitlines()] == [photo] * 2
