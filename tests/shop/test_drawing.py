@@ -63,6 +63,24 @@ def test_colour_is_what_one_sees(colour: str) -> None:
     assert min(COLOURS, key=lambda name: float(np.linalg.norm(middle - COLOURS[name]))) == colour
 
 
+@pytest.mark.parametrize("pattern", Pattern)
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_both_colours_are_seen(kind: str, pattern: Pattern) -> None:
+    """Of a product in two colours, at least a twenty-fifth part is in each of them."""
+    product = next(p for p in PLAN if p.kind == kind)
+    view = View("main", BACKDROPS[0])
+
+    def drawn(*colours: str) -> np.ndarray:
+        look = replace(product.look, colours=colours, pattern=pattern)
+        return draw_alone(replace(product, look=look), view, SIZE).rgb
+
+    area = draw_alone(product, view, SIZE).alpha.sum()
+    reference = drawn("blue", "white")
+    for other in (drawn("blue", "yellow"), drawn("purple", "white")):
+        changed = np.abs(reference - other).max(axis=2) > 0.1
+        assert changed.sum() / area > 0.04
+
+
 def test_kinds_have_different_outlines() -> None:
     """No two kinds share an outline: they overlap by less than 0.9 of their union."""
     view = View("main", BACKDROPS[0])

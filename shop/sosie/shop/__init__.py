@@ -2,7 +2,7 @@
 
     palette, patterns     what a product's surface looks like
     curves, canvas        how a shape becomes shaded pixels
-    shoes, open_shoes, tops, bottoms, bags, accessories      the silhouettes
+    shoes, open_shoes, tops, bottoms, bags, accessories, instruments      the silhouettes
     scene                 background, light and shadow of a picture
     kinds, plan           which products there are, and their truth
     catalog, writing      what the shop says of them, and the files

@@ -36,6 +36,12 @@ def draw_dress(canvas: Canvas, design: Design) -> None:
     for at, strength in ((-0.78, 0.5), (-0.5, 0.65), (-0.24, 0.55), (0.05, 0.5), (0.3, 0.6), (0.56, 0.65), (0.82, 0.5)):
         fold = opened((0.5 + at * 0.09, 0.44), (0.5 + at * span * 0.62, 0.68), (0.5 + at * span, hem))
         canvas.crease(fold, 0.02, strength, clip=cloth)
+    if design.panel != design.main:
+        edge = opened(
+            (wide, hem - 0.05), (wide + 0.12, hem - 0.022), (0.5, hem - 0.008), (0.88 - wide, hem - 0.022),
+            (1 - wide, hem - 0.05),
+        )
+        canvas.fill(band(edge, 0.05), design.panel_cloth(), rounding=0.01, clip=cloth, lift=0.2)
     bodice = canvas.fill(
         closed(
             corner(0.385, 0.075), (0.365, 0.15), (0.33, 0.235), corner(0.335, 0.265), (0.365, 0.33),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sosie.shop import accessories, bags, bottoms, open_shoes, shoes, tops
+from sosie.shop import accessories, bags, bottoms, instruments, open_shoes, shoes, tops
 from sosie.shop.canvas import Canvas
 from sosie.shop.design import Design
 from sosie.shop.patterns import Texture
@@ -42,13 +42,13 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("boot", "Boots", "Shoes", shoes.draw_boot, _SHOES, 0.07, True, 89, 249),
     Kind("cap", "Caps", "Accessories", accessories.draw_cap, _CLOTH, 0.07, True, 15, 45),
     Kind("skirt", "Skirts", "Clothing", bottoms.draw_skirt, _CLOTH, 0.075, False, 29, 119),
-    Kind("watch", "Watches", "Accessories", accessories.draw_watch, _SHOES, 0.05, False, 59, 399),
+    Kind("watch", "Watches", "Accessories", instruments.draw_watch, _SHOES, 0.05, False, 59, 399),
     Kind(
         "trousers", "Trousers", "Clothing", bottoms.draw_trousers, (Texture.WOVEN, Texture.DENIM), 0.06, False, 39, 139
     ),
     Kind("heel", "Heels", "Shoes", open_shoes.draw_heel, (Texture.LEATHER, Texture.SMOOTH), 0.055, True, 59, 229),
     Kind("backpack", "Backpacks", "Bags", bags.draw_backpack, _CLOTH, 0.08, True, 39, 149),
-    Kind("glasses", "Glasses", "Accessories", accessories.draw_glasses, (Texture.SMOOTH,), 0.06, False, 29, 199),
+    Kind("glasses", "Glasses", "Accessories", instruments.draw_glasses, (Texture.SMOOTH,), 0.06, False, 29, 199),
     Kind("coat", "Coats", "Clothing", tops.draw_coat, _CLOTH, 0.085, False, 99, 399),
     Kind("sandal", "Sandals", "Shoes", open_shoes.draw_sandal, _SHOES, 0.06, False, 25, 99),
     Kind(

@@ -54,18 +54,17 @@ def _draw_sandal(canvas: Canvas, design: Design, foot: _Foot, broad: float, *, r
         )
         canvas.fill(foot.place(band(heel, 0.034)), design.panel_cloth(), rounding=0.014, lift=0.6)
     slant = -0.12 if foot.flip else 0.12
-    for top in (0.235, 0.47):
+    patterned = design.fabric.scaled(0.85).turned(slant)
+    front = patterned if design.panel == design.main else design.panel_cloth()
+    for top, surface, narrow in ((0.235, front, 1.0), (0.47, patterned, 0.86)):
         strap = closed(
             corner(-0.142, top + 0.03), (-0.08, top - 0.008), (0.02, top - 0.01), (0.1, top + 0.02),
             corner(0.15, top + 0.07), (0.152, top + 0.13), corner(0.146, top + 0.07 + broad),
             (0.09, top + broad + 0.015), (0.0, top + broad - 0.01), (-0.09, top + broad + 0.005),
             corner(-0.14, top + broad + 0.03), (-0.146, top + 0.1),
         )
-        squeeze = (1.0, 1.0) if top < 0.4 else (0.86, 1.0)  # noqa: PLR2004 - the foot is narrower at the instep
-        canvas.fill(
-            foot.place(strap * squeeze), design.fabric.scaled(0.85).turned(slant), rounding=0.035, depth=1.2, lift=0.7
-        )
-        x, y = 0.085 * squeeze[0], top + 0.05 + broad / 2
+        canvas.fill(foot.place(strap * (narrow, 1)), surface, rounding=0.035, depth=1.2, lift=0.7)
+        x, y = 0.085 * narrow, top + 0.05 + broad / 2
         canvas.fill(
             foot.place(box(x - 0.026, y - 0.036, x + 0.026, y + 0.036, 0.008)), METAL, rounding=0.008, gloss=0.5
         )
