@@ -87,7 +87,7 @@ def _up(arguments: argparse.Namespace) -> int:
     def handle(_number: int, _frame: FrameType | None) -> None:
         (stack.forcing if stack.stopping.is_set() else stack.stopping).set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, handle)
     try:
         stack.start()
@@ -100,8 +100,6 @@ def _up(arguments: argparse.Namespace) -> int:
     status = 0
     try:
         stack.watch()
-    except StoppedError:
-        pass  # in the middle of a repair
     except GaveUpError as error:
         _say(f"sosie local up: {error}; the logs are in {arguments.state}", file_is_stderr=True)
         status = 1

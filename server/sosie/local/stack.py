@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sosie.local.errors import GaveUpError, LocalError, StoppedError
+from sosie.local.errors import GaveUpError, LocalError
 from sosie.local.ports import HOST, find_ports
 from sosie.local.processes import make_tag, sweep
 from sosie.local.repository import Repository
@@ -129,8 +129,6 @@ class LocalStack:
     def _watch_quietly(self) -> None:
         try:
             self.watch()
-        except StoppedError:
-            pass  # a restart was under way when the stop was asked for
         except GaveUpError as error:
             self.failure = error
 

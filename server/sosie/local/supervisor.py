@@ -15,12 +15,12 @@ the same ports. What breaks again and again is started at growing intervals, and
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from sosie.local.errors import GaveUpError, LocalError, ServerError
+from sosie.local.errors import GaveUpError, LocalError, ServerError, StoppedError
 from sosie.local.processes import TICKS_PER_SECOND, ProcessStat
 from sosie.local.services import Service
 from sosie.local.triton import LocalTriton
@@ -57,23 +57,25 @@ class Limits:
 class Attempts:
     """When something that broke may be started again."""
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
+        self._clock = clock
         self._limits = limits
         self._times: deque[float] = deque()
 
-    def not_before(self, now: float) -> float:
-        """The time at which the next start is due. Raises GaveUpError where there have been too many."""
+    def is_due(self) -> bool:
+        """Whether the next start is due. Raises GaveUpError where there have been too many."""
+        now = self._clock()
         while self._times and now - self._times[0] > self._limits.window:
             self._times.popleft()
         count = len(self._times)
         if count >= self._limits.attempts:
             raise GaveUpError(f"{self._name} broke {count + 1} times within {self._limits.window:.0f} s: giving up")
-        return self._times[-1] + self._limits.backoff * 2 ** (count - 1) if count else now
+        return count == 0 or now >= self._times[-1] + self._limits.backoff * 2 ** (count - 1)
 
-    def note(self, now: float) -> None:
+    def note(self) -> None:
         """Counts a start."""
-        self._times.append(now)
+        self._times.append(self._clock())
 
 
 @dataclass
@@ -132,10 +134,10 @@ class Supervisor:
         if service.child is None or service.child.is_alive:
             return
         attempts = self._service_attempts[service.name]
-        if time.monotonic() >= attempts.not_before(time.monotonic()):
+        if attempts.is_due():
             self._say(f"{service.name} {service.child.describe_end()}: starting it again")
             service.spawn()
-            attempts.note(time.monotonic())
+            attempts.note()
             self.repairs += 1
 
     def _tend_server(self, pool: ThreadPoolExecutor) -> None:
@@ -144,7 +146,7 @@ class Supervisor:
             return
         for watch in self._watches:
             watch.sickness = watch.sickness or self._examine(watch, pool)
-            if watch.sickness and time.monotonic() >= watch.attempts.not_before(time.monotonic()):
+            if watch.sickness and watch.attempts.is_due():
                 self._repair(watch, watch.sickness)
 
     def _examine(self, watch: Watch, pool: ThreadPoolExecutor) -> str | None:
@@ -195,7 +197,7 @@ class Supervisor:
     def _repair(self, watch: Watch, sickness: str) -> None:
         self._say(f"the model {watch.model} is down ({sickness}): loading it anew")
         began = time.monotonic()
-        watch.attempts.note(began)
+        watch.attempts.note()
         self.repairs += 1
         try:
             if not self._triton.http.is_live(timeout=1.0):
@@ -208,17 +210,19 @@ class Supervisor:
             self._say(f"the model {watch.model} answers again, after {time.monotonic() - began:.1f} s")
 
     def _restart(self, reason: str) -> None:
-        now = time.monotonic()
-        if now < self._server_attempts.not_before(now):
+        if not self._server_attempts.is_due():
             return
         self._say(f"{reason}: restarting Triton")
-        self._server_attempts.note(now)
+        began = time.monotonic()
+        self._server_attempts.note()
         self.repairs += 1
         try:
             self._triton.restart()
+        except StoppedError:
+            return  # `run` is about to end
         except LocalError as error:
             self._say(f"Triton did not start: {error}")
             return
         for watch in self._watches:
             watch.forget()
-        self._say(f"Triton answers again, after {time.monotonic() - now:.1f} s")
+        self._say(f"Triton answers again, after {time.monotonic() - began:.1f} s")

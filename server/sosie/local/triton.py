@@ -33,7 +33,10 @@ from sosie.local.waiting import Say, be_silent, wait_until
 
 BACKENDS = Path(__file__).parent / "backend"
 START_LIMIT = 180.0
-STOP_GRACE = 10.0
+DRAIN_LIMIT = 4
+"""Seconds that the server gives running inferences at its end; a model whose stub was killed uses them up."""
+
+STOP_GRACE = DRAIN_LIMIT + 3.0
 REQUEST_LIMIT = 2.0
 FIRST_INFERENCE_LIMIT = 60.0
 PORT_ATTEMPTS = 3
@@ -140,7 +143,7 @@ class LocalTriton:
         self._launch()
 
     def stop(self, force: threading.Event | None = None) -> None:
-        """Lets running inferences end, at most 10 s or until `force` is set, and leaves nothing behind."""
+        """Lets running inferences end, at most 7 s or until `force` is set, and leaves nothing behind."""
         if self._server is not None:
             self._server.stop(grace=STOP_GRACE, force=force)
             self._server = None
@@ -239,7 +242,7 @@ class LocalTriton:
             "backend-directory": self._backends.resolve(),
             "model-control-mode": "explicit",
             "exit-on-error": "false",  # so that it can be asked which model failed, and why
-            "exit-timeout-secs": int(STOP_GRACE),
+            "exit-timeout-secs": DRAIN_LIMIT,
             "http-address": HOST,
             "http-port": ports["triton_http"],
             "grpc-address": HOST,
