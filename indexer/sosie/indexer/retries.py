@@ -17,7 +17,7 @@ _Answer = TypeVar("_Answer")
 class Backoff:
     """At most `attempts` tries; the pauses between them double from `first` to `longest` seconds."""
 
-    attempts: int = 6
+    attempts: int = 8
     first: float = 0.5
     longest: float = 8.0
 
