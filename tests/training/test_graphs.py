@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from sosie.engine.inference import Pictures
-from sosie.training import mini, reference, whitening
+from sosie.training import mini, parts, reference
 from sosie.training.heads import Floats
 from sosie.training.repository import GRAPH, Model
 from sosie.training.sentences import encode_sentences
@@ -87,9 +87,10 @@ def test_look(
 ) -> None:
     """The look part is the whitened features of the reference network."""
     (found,) = encoder.run(["look"], {"image": pictures})
-    projection = whitening.from_weights(sources.image)
+    image = sources.image
+    statistics = parts.look_statistics(image["_bn1.weight"], image["_bn1.bias"], image["_fc.weight"])
 
-    assert cosines(found, (truth[0] - projection.mean) @ projection.matrix).min() >= LEAST
+    assert cosines(found, parts.look(truth[0], *statistics)).min() >= LEAST
     assert lengths(found) == pytest.approx([1] * len(pictures), abs=1e-5)
 
 
@@ -97,7 +98,7 @@ def test_colour(encoder: onnxruntime.InferenceSession, pictures: Pictures) -> No
     """The colour part is the histogram that numpy computes step by step."""
     (found,) = encoder.run(["colour"], {"image": pictures})
 
-    assert cosines(found, [reference.picture_colour(picture) for picture in pictures]).min() >= LEAST
+    assert cosines(found, parts.colour(pictures)).min() >= LEAST
     assert lengths(found) == pytest.approx([1] * len(pictures), abs=1e-5)
 
 
@@ -106,8 +107,9 @@ def test_meaning(
 ) -> None:
     """The meaning of a picture is the weighted mean of its ten most probable classes' sentence vectors."""
     (found,) = encoder.run(["meaning"], {"image": pictures})
+    probabilities = np.exp(truth[1]) / np.exp(truth[1]).sum(1, keepdims=True)
 
-    assert cosines(found, [reference.named_meaning(logits, class_names) for logits in truth[1]]).min() >= LEAST
+    assert cosines(found, parts.class_meaning(probabilities, class_names)).min() >= LEAST
     assert lengths(found) == pytest.approx([1] * len(pictures), abs=1e-5)
 
 

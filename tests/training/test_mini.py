@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from tritonclient.grpc import model_config_pb2
 
 from sosie.engine.space import EmbeddingSpace
-from sosie.training import command, graph, mini, verification, whitening
+from sosie.training import command, graph, mini, verification
 from sosie.training.errors import VerificationError
-from sosie.training.heads import ClassNames, Floats
+from sosie.training.heads import ClassNames, Floats, Projection
 from sosie.training.repository import CONFIG, GRAPH, TOKENIZER, Model
 
 pytestmark = pytest.mark.slow
@@ -87,7 +87,7 @@ def test_space_changes_with_the_weights(bundle: mini.Bundle, sources: mini.Sourc
     spaces = [
         mini.assemble(
             changed,
-            look=whitening.from_weights(changed.image),
+            look=Projection.whiten(changed.image),
             image_meaning=ClassNames(changed.image, class_names),
         ).space.name
         for changed in (sources, weights, tokenizer)

@@ -1,19 +1,16 @@
 """What stands on the towers: linear maps, and the meaning that a picture has without any fitting."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sosie.training import efficientnet, imagenet
+from sosie.training import efficientnet, imagenet, parts
 from sosie.training.checkpoints import Arrays
 from sosie.training.graph import GraphBuilder
 
 Floats = npt.NDArray[np.float32]
-
-NAMED = 10
-"""How many of a picture's most probable classes speak for its meaning."""
 
 
 class Head(Protocol):
@@ -44,6 +41,12 @@ class Projection:
     def size(self) -> int:
         return int(self.matrix.shape[1])
 
+    @classmethod
+    def whiten(cls, weights: Arrays) -> Self:
+        """The whitening of the look part, read off the weights of the image tower."""
+        mean, matrix = parts.look_statistics(weights["_bn1.weight"], weights["_bn1.bias"], weights["_fc.weight"])
+        return cls(mean, matrix, computed=True)
+
     def add(self, graph: GraphBuilder, name: str, features: str) -> str:
         mean, matrix = self.mean.astype(np.float64), self.matrix.astype(np.float64)
         return graph.linear(name, features, matrix, -mean @ matrix, computed=self.computed)
@@ -69,7 +72,7 @@ class ClassNames:
 
     def add(self, graph: GraphBuilder, name: str, features: str) -> str:
         probabilities = efficientnet.add_classifier(graph, self.weights, features)
-        likely, classes = graph.nodes("TopK", probabilities, graph.integers(NAMED), outputs=2, axis=-1)
+        likely, classes = graph.nodes("TopK", probabilities, graph.integers(parts.MEANING_CLASSES), outputs=2, axis=-1)
         vectors = graph.node("Gather", graph.array(f"{name}.classes", self.names, computed=True), classes, axis=0)
         mixed = graph.node("MatMul", graph.node("Unsqueeze", likely, graph.integers(1)), vectors)
         return graph.node("Squeeze", mixed, graph.integers(1))

