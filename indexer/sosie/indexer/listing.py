@@ -5,14 +5,11 @@ import json
 from dataclasses import asdict, dataclass
 
 from sosie.engine.space import Vector
-from sosie.engine.store import Facets, Row, picture_key, product_key
+from sosie.engine.store import MAX_PAYLOAD, Facets, Row, picture_key, product_key
 from sosie.engine.text import words_sentence
 from sosie.indexer.catalog import Entry
 from sosie.indexer.rejects import Reject
 from sosie.v1 import product_pb2
-
-MAX_PAYLOAD = 48 * 1024 - 3
-"""Bytes: in base64 this is 65,532 characters, and a field of Milvus holds 65,535."""
 
 _NANOS_A_MICRO = 1000
 _MICROS_A_UNIT = 1_000_000

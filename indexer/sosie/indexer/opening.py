@@ -62,7 +62,7 @@ def choose_encoder(encoders: Mapping[str, Encoder], indexed: str | None, backend
         raise SetupError(f"Triton at {backends.triton} does not serve the space {wanted!r}; it serves: {served}")
     if indexed is not None and wanted != indexed:
         mismatch = SpaceMismatchError(backends.collection, indexed, wanted or served)
-        raise SetupError(f"{mismatch}; --collection with another name makes a new index beside it")
+        raise SetupError(f"{mismatch} (--collection)")
     if wanted is None:
         raise SetupError(f"Triton at {backends.triton} serves these embedding spaces: {served}; choose by --space")
     return encoders[wanted]

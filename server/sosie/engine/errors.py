@@ -40,7 +40,7 @@ class SpaceMismatchError(EngineError):
     def __init__(self, collection: str, collection_space: str, encoder_space: str) -> None:
         super().__init__(
             f"collection {collection!r} was built in the embedding space {collection_space!r}, "
-            f"the encoders speak {encoder_space!r}: serve that space's models, or index the catalog again"
+            f"the encoders speak {encoder_space!r}: serve the models of the former, or index into another collection"
         )
         self.collection_space = collection_space
         self.encoder_space = encoder_space

@@ -28,10 +28,7 @@ from sosie.engine.errors import (
     SpaceMismatchError,
 )
 from sosie.engine.space import EmbeddingSpace, Vector
-from sosie.engine.store import Digests, Facets, Filter, Match, Row
-
-MAX_PAYLOAD = 48 * 1024
-"""Bytes of a row's payload: base64 makes 4 of 3, and a VARCHAR holds 65,535."""
+from sosie.engine.store import MAX_PAYLOAD, Digests, Facets, Filter, Match, Row
 
 MAX_LIMIT = 16_384
 """Milvus's own bound on the rows of one search."""

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from sosie.engine.space import EmbeddingSpace, Vector
 
+MAX_PAYLOAD = 49_149
+"""Bytes of a row's payload: in base64 the most that Milvus keeps in a VARCHAR of 65,535."""
+
 
 def picture_key(shop: str, product_id: str, picture_id: str) -> str:
     """The key of a picture's row: 32 hexadecimal digits of a BLAKE2 hash over the three names."""

@@ -54,7 +54,7 @@ class Tokenizer:
                 return cls(source, text_input)
         raise BackendError(
             f"no */tokenizer.json under {repository} has the SHA-256 digest {text_input.tokenizer_sha256[:12]}… that "
-            "the text encoder was made with: point SOSIE_MODELS at the served model repository or a copy of it"
+            "the text encoder was made with: point --models (SOSIE_MODELS) at the served model repository or its copy"
         )
 
     def encode(self, sentences: Sequence[str]) -> Tokens:

@@ -124,9 +124,14 @@ class _Model:
         """Outputs by name, [n, ...], of an input [n, ...], asked for in batches that the model takes."""
         starts = range(0, len(batch), self.max_batch)
         pieces = [batch[start : start + self.max_batch] for start in starts]
-        answers = await asyncio.gather(*(self._infer_piece(name, piece, timeout) for piece in pieces))
-        if len(answers) == 1:
-            return answers[0]
+        if len(pieces) == 1:
+            return await self._infer_piece(name, pieces[0], timeout)
+        try:
+            async with asyncio.TaskGroup() as group:  # one that fails takes the others back out of Triton's queue
+                asking = [group.create_task(self._infer_piece(name, piece, timeout)) for piece in pieces]
+        except* EngineError as failures:
+            raise failures.exceptions[0] from failures
+        answers = [task.result() for task in asking]
         return {output: np.concatenate([answer[output] for answer in answers]) for output in self.outputs}
 
     async def _infer_piece(self, name: str, piece: npt.NDArray[Any], timeout: float) -> Outputs:
