@@ -18,10 +18,10 @@ from sosie.shop.patterns import Paint, Places
 def draw_watch(canvas: Canvas, design: Design) -> None:
     """A wrist watch on its strap: case, crown, dial with hour marks, hands, buckle holes."""
     cut = design.cut
-    radius = cut.between("radius", 0.19, 0.215)
+    radius = cut.between("radius", 0.16, 0.185)
     steel = METAL if cut.has("gold", 0.35) else (0.78, 0.79, 0.81)
     metal = (0.83, 0.68, 0.40) if steel == METAL else steel
-    wide = radius * 1.2
+    wide = radius * 1.55  # a broad fabric strap: its pattern is half of what one sees of the watch
     for flip in (False, True):
         strap = closed(
             corner(0.5 - wide / 2, 0.42), (0.5 - wide * 0.49, 0.3), (0.5 - wide * 0.42, 0.12),
@@ -29,7 +29,7 @@ def draw_watch(canvas: Canvas, design: Design) -> None:
             (0.5 + wide * 0.42, 0.12), (0.5 + wide * 0.49, 0.3), corner(0.5 + wide / 2, 0.42),
         )
         path = strap if not flip else upside_down(strap)
-        canvas.fill(path, design.fabric.scaled(0.75), rounding=0.035, depth=1.3)
+        canvas.fill(path, design.fabric.scaled(1.25), rounding=0.035, depth=1.3)
         for side in (-0.36, 0.36):
             seam = opened((0.5 + wide * side, 0.06), (0.5 + wide * side * 1.1, 0.2), (0.5 + wide * side * 1.2, 0.32))
             canvas.dashes(seam if not flip else upside_down(seam), 0.005, design.seam)
@@ -112,7 +112,7 @@ def draw_glasses(canvas: Canvas, design: Design) -> None:
         (0.4, y - tall * 0.68), (0.5, y - tall * 0.8), (0.6, y - tall * 0.68), (0.6, y - tall * 0.2),
         (0.56, y - tall * 0.38), (0.5, y - tall * 0.46), (0.44, y - tall * 0.38), (0.4, y - tall * 0.2),
     )
-    canvas.fill(bridge, design.fabric.scaled(0.7), rounding=0.014, depth=0.9, gloss=0.25)
+    canvas.fill(bridge, design.fabric, rounding=0.014, depth=0.9, gloss=0.25)
     for flip in (False, True):
         rim = closed(
             (0.25, y - tall - 0.01), (0.12 - square, y - tall * 0.88 - square * 0.4), (0.072, y - tall * 0.25),
@@ -120,11 +120,11 @@ def draw_glasses(canvas: Canvas, design: Design) -> None:
             (0.392 + square * 0.6, y - tall * 0.85 - square * 0.3),
         )
         middle = rim.mean(axis=0)
-        lens = middle + (rim - middle) * (1 - 0.2 * thick, 1 - 0.24 * thick)
+        lens = middle + (rim - middle) * (1 - 0.34 * thick, 1 - 0.38 * thick)
         outer = mirrored(rim) if flip else rim
         inner = mirrored(lens) if flip else lens
         canvas.fill(outer, _Browline(design, y), rounding=0.016, depth=1.2, gloss=0.3)
-        glass = (0.16, 0.15, 0.17) if dark else (0.86, 0.9, 0.92)
+        glass = (0.36, 0.36, 0.39) if dark else (0.86, 0.9, 0.92)
         mask = canvas.fill(inner, glass, rounding=0.008, depth=0.5, lift=0)
         if dark:
             x = 0.75 if flip else 0.25
@@ -144,7 +144,7 @@ class _Browline:
     at: float
 
     def paint(self, places: Places) -> Paint:
-        upper = self.design.fabric.scaled(0.7).paint(places)
+        upper = self.design.fabric.paint(places)
         if self.design.panel == self.design.main:
             return upper
         lower = np.clip((places.v - np.float32(self.at)) / np.float32(0.01), 0, 1)[..., None]
