@@ -16,8 +16,6 @@ SIZE = 224
 """Pixels on each side of the picture."""
 FEATURES = 1280
 """Numbers in the pooled features."""
-POOLED = "pooled"
-"""The name that the pooled features have inside every graph with this tower."""
 
 _EPSILON = 1e-3  # of its batch normalisation
 _MEAN, _SCALE = 127.0, 128.0  # as the network was trained: (x - 127) / 128
@@ -47,7 +45,7 @@ class _Block:
 
 
 def add_tower(graph: GraphBuilder, weights: Arrays, picture: str) -> str:
-    """Adds the network up to POOLED: picture float32 [n, 3, 224, 224] of 0..255 -> features [n, 1280]."""
+    """Adds the network without its classifier: picture float32 [n, 3, 224, 224] of 0..255 -> features [n, 1280]."""
     centred = graph.node("Sub", picture, graph.number(_MEAN))
     value = graph.node("Mul", centred, graph.number(1 / _SCALE))
     size = SIZE
@@ -57,7 +55,7 @@ def add_tower(graph: GraphBuilder, weights: Arrays, picture: str) -> str:
         value = _add_block(graph, weights, value, block, size)
         size //= block.stride
     value = _add_convolution(graph, weights, value, "_conv_head", "_bn1", size=size)
-    return graph.node("Flatten", graph.node("GlobalAveragePool", value), axis=1, result=POOLED)
+    return graph.node("Flatten", graph.node("GlobalAveragePool", value), axis=1)
 
 
 def add_classifier(graph: GraphBuilder, weights: Arrays, features: str) -> str:

