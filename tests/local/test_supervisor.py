@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tritonclient.grpc as tritonclient
+from tritonclient.utils import InferenceServerException
 
 import tiny_models
 from local.load import Load
@@ -105,6 +108,53 @@ def test_a_slow_model_is_not_sick(tmp_path: Path) -> None:
             assert wait_until(lambda: read_busy_seconds(stub) > 4, limit=60)
         assert supervisor.repairs == 0
         assert triton.stubs("slow") == stub
+
+
+HANGING_MODEL = """
+import time
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        if any(request.request_id() == "hang" for request in requests):
+            time.sleep(3600)
+        return [
+            pb_utils.InferenceResponse([
+                pb_utils.Tensor.from_dlpack("out", pb_utils.get_input_tensor_by_name(request, "in").to_dlpack())
+            ])
+            for request in requests
+        ]
+"""
+HANGING_CONFIG = """
+backend: "python"
+input [ { name: "in" data_type: TYPE_FP32 dims: [ 1 ] } ]
+output [ { name: "out" data_type: TYPE_FP32 dims: [ 1 ] } ]
+instance_group [ { count: 1 } ]
+"""
+
+
+@pytest.mark.slow
+def test_a_model_that_hangs_is_noticed_by_its_silence(tmp_path: Path) -> None:
+    """A process that is there, runs and reports itself healthy, but never answers, is replaced."""
+    folder = tmp_path / "repository" / "hanging"
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(HANGING_CONFIG)
+    (folder / "1" / "model.py").write_text(HANGING_MODEL)
+    (folder / "1" / "model.onnx").touch()  # so that it counts as a model with weights
+    with LocalTriton(tmp_path / "repository", tmp_path) as triton:
+        said: list[str] = []
+        supervisor = Supervisor(triton, say=said.append)
+        stubs = triton.stubs("hanging")
+        with watching(supervisor) as errors, tritonclient.InferenceServerClient(triton.grpc_address) as client:
+            tensor = tritonclient.InferInput("in", [1], "FP32")
+            tensor.set_data_from_numpy(np.ones(1, np.float32))
+            assert client.infer("hanging", [tensor], client_timeout=PROMISE).as_numpy("out") == 1
+            with pytest.raises(InferenceServerException):
+                client.infer("hanging", [tensor], request_id="hang", client_timeout=PROMISE)
+            assert wait_until(lambda: triton.stubs("hanging").isdisjoint(stubs), limit=PROMISE)
+            assert client.infer("hanging", [tensor], client_timeout=PROMISE).as_numpy("out") == 1
+        assert errors == []
+        assert "and does no work" in said[0]
 
 
 def read_busy_seconds(pids: frozenset[int]) -> float:

@@ -2,7 +2,7 @@
 
 What it knows of a model's health:
 
-1. A process that held the model is gone. Triton itself never notices: it says ready and fails every request.
+1. A process that held the model is gone, or stopped. Triton never notices: it says ready and fails every request.
 2. An inference fails in a way that is not mere overload.
 3. An inference is not answered, and meanwhile the model's processes did no work. Slow is not sick: a deep queue or a
    large batch on a busy machine keeps a probe waiting, but then the processes burn CPU time.
@@ -156,6 +156,9 @@ class Supervisor:
         gone = [pid for pid, stat in stats.items() if stat is None]
         if gone:
             return f"its process {gone[0]} is gone"
+        stopped = [pid for pid, stat in stats.items() if stat is not None and stat.state == "T"]
+        if stopped:  # while another of the model's processes answers, a probe would rarely meet this one
+            return f"its process {stopped[0]} is stopped"
         if watch.probe is None:
             if now >= watch.next_at:
                 watch.began = watch.worked_at = watch.sampled_at = now

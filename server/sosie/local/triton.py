@@ -14,6 +14,7 @@ from typing import Self
 
 from sosie.local.errors import LocalError, ServerError
 from sosie.local.kserve import Probe, TritonHTTP
+from sosie.local.options import DRAIN_LIMIT, prepare_backends, server_arguments
 from sosie.local.ports import HOST, find_ports
 from sosie.local.processes import (
     REGION_PREFIX,
@@ -31,17 +32,11 @@ from sosie.local.repository import Repository
 from sosie.local.runtime import TritonRuntime, ensure_runtime
 from sosie.local.waiting import Say, be_silent, wait_until
 
-BACKENDS = Path(__file__).parent / "backend"
 START_LIMIT = 180.0
-DRAIN_LIMIT = 4
-"""Seconds that the server gives running inferences at its end; a model whose stub was killed uses them up."""
-
 STOP_GRACE = DRAIN_LIMIT + 3.0
 REQUEST_LIMIT = 2.0
 FIRST_INFERENCE_LIMIT = 60.0
 PORT_ATTEMPTS = 3
-REGION_BYTES = 8 * 1024 * 1024
-"""Shared memory of one stub at its start; it grows by itself."""
 
 
 class LocalTriton:
@@ -118,7 +113,7 @@ class LocalTriton:
             self._say(f"skipping the model {name}: it has no weights (1/model.onnx)")
         sweep_dead_owners()
         self._runtime = self._runtime or ensure_runtime(say=self._say, stop=self._stop)
-        self._prepare_backends(self._runtime)
+        prepare_backends(self._backends, self._runtime)
         self.log.unlink(missing_ok=True)
         for attempt in range(PORT_ATTEMPTS):
             self._ports = find_ports(**self._wanted)
@@ -187,21 +182,15 @@ class LocalTriton:
     ) -> None:
         self.stop()
 
-    def _prepare_backends(self, runtime: TritonRuntime) -> None:
-        """A backends folder as the server wants it: it refuses a linked library, and the stub's own path must stay."""
-        shutil.rmtree(self._backends, ignore_errors=True)
-        shutil.copytree(BACKENDS, self._backends, ignore=shutil.ignore_patterns("__pycache__"))
-        python = self._backends / "python"
-        python.mkdir()
-        for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
-            shutil.copyfile(runtime.python_backend / name, python / name)
-        (python / runtime.stub.name).symlink_to(runtime.stub)
-
     def _launch(self) -> None:
         """Starts the process and waits for it and its models."""
-        assert self._runtime is not None  # noqa: S101 -- start() has set it
+        assert self._runtime is not None  # noqa: S101 -- start() has set both
+        assert self._repository is not None  # noqa: S101
         began = time.monotonic()
-        command = [str(self._runtime.server), *self._arguments()]
+        arguments = server_arguments(
+            self._repository, self._backends, ports=self._ports, region_prefix=f"{REGION_PREFIX}{self._tag}-"
+        )
+        command = [str(self._runtime.server), *arguments]
         environment = self._runtime.environment()
         self._server = Child.spawn("tritonserver", command, environment=environment, tag=self._tag, log=self.log)
         server = self._server
@@ -234,32 +223,6 @@ class LocalTriton:
             except ServerError as error:
                 raise LocalError(f"the model {name} loads, but fails its first inference: {error}") from error
             self._stubs[name] = self.find_stubs(name)
-
-    def _arguments(self) -> list[str]:
-        ports = self._ports
-        options = {
-            "model-repository": self._folder.resolve(),
-            "backend-directory": self._backends.resolve(),
-            "model-control-mode": "explicit",
-            "exit-on-error": "false",  # so that it can be asked which model failed, and why
-            "exit-timeout-secs": DRAIN_LIMIT,
-            "http-address": HOST,
-            "http-port": ports["triton_http"],
-            "grpc-address": HOST,
-            "grpc-port": ports["triton"],
-            "metrics-address": HOST,
-            "metrics-port": ports["triton_metrics"],
-        }
-        backend = {
-            "shm-region-prefix-name": f"{REGION_PREFIX}{self._tag}-",
-            "shm-default-byte-size": REGION_BYTES,
-        }
-        return [
-            "--disable-auto-complete-config",  # completing starts every stub twice
-            *(f"--{name}={value}" for name, value in options.items()),
-            *(f"--backend-config=python,{name}={value}" for name, value in backend.items()),
-            *(f"--load-model={name}" for name in self.models),
-        ]
 
     def _remove_stray_regions(self) -> None:
         """Removes the shared memory that killed stubs left."""
