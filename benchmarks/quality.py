@@ -32,7 +32,7 @@ TOP_K = 10
 
 def run_sosie(*arguments: object) -> None:
     """One command of sosie's; what it prints is shown only when it fails."""
-    command = [sys.executable, "-m", "sosie.client.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "sosie.client", *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

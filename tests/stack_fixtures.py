@@ -16,7 +16,7 @@ from sosie.local.stack import LocalStack
 
 def run_sosie(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One command of sosie's, in a process of its own."""
-    command = [sys.executable, "-m", "sosie.client.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "sosie.client", *map(str, arguments)]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, cwd=cwd)
 
 

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import ValidationError
 
+from fakes import FakeClassifier, FakeModels
 from gateway_shop import Shop, fill
 from sosie.engine.errors import BackendUnavailableError
 from sosie.gateway.main import SERVICE, run_gateway
@@ -132,3 +133,20 @@ async def test_first_index_is_found_at_once(shop: Shop, settings: GatewaySetting
         await fill(shop)
         search: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
         assert (await search.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)).hits
+
+
+async def test_reloaded_models_are_away_not_other(filled: Shop) -> None:
+    """While a model is loaded again, searches are told to come back, not that index and encoders differ."""
+    backends = filled.backends()
+    await backends.refresh()
+    encoders = dict(filled.models.encoders)
+    filled.models.error = BackendUnavailableError("its process died")
+    await backends.refresh()
+    filled.models.error = None
+    filled.models = FakeModels([], [FakeClassifier()])
+    await backends.refresh()
+    assert isinstance(backends.problem, BackendUnavailableError)
+    assert (await backends.for_search()).encoder is encoders["fake-000000000001"]
+    filled.models = FakeModels([filled.encoder], [FakeClassifier()])
+    await backends.refresh()
+    assert backends.problem is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _PROBE_TIMEOUT = 5.0  # seconds for a probe of all models, or of the store
 _HEALTHY_PAUSE = 2.0  # seconds between two checks
 _SICK_PAUSE = 0.25
+_RELOAD_GRACE = 30.0  # seconds in which a model that vanished is taken for one that is being loaded again
 
 
 class Models(Protocol):
@@ -71,6 +73,7 @@ class Backends:
         self._repository = repository
         self._wanted_space = space
         self._models: Models | None = None
+        self._missing_since: float | None = None
         self._models_error: EngineError | None = BackendUnavailableError("the model server was not asked yet")
         self._collection_space: EmbeddingSpace | None = None
         self._store_error: EngineError | None = BackendUnavailableError("the store was not asked yet")
@@ -131,16 +134,28 @@ class Backends:
         was_away = self._models_error is not None
         try:
             if self._models is None or was_away:
-                models = await self._connect()
-                self._models, old = models, self._models
-                if old is not None:
-                    await old.close()
+                self._models = await self._reconnect(self._models)
             await self._models.probe(timeout=_PROBE_TIMEOUT)
             self._models_error = None
         except BackendOverloadedError:
             self._models_error = None  # busy is not away
         except EngineError as error:
             self._models_error = error
+
+    async def _reconnect(self, old: Models | None) -> Models:
+        """A new connection in place of an old one, once it has all that the old one had or that is gone for good."""
+        models = await self._connect()
+        if old is None:
+            return models
+        missing = {*old.encoders, *old.classifiers} - {*models.encoders, *models.classifiers}
+        now = time.monotonic()
+        self._missing_since = (self._missing_since or now) if missing else None
+        if self._missing_since is not None and now - self._missing_since < _RELOAD_GRACE:
+            await models.close()
+            raise BackendUnavailableError(f"the model server has no {', '.join(sorted(missing))} now")
+        self._missing_since = None
+        await old.close()
+        return models
 
     async def _refresh_store(self) -> None:
         try:
