@@ -150,3 +150,15 @@ async def test_reloaded_models_are_away_not_other(filled: Shop) -> None:
     filled.models = FakeModels([filled.encoder], [FakeClassifier()])
     await backends.refresh()
     assert backends.problem is None
+
+
+async def test_models_that_are_loaded_later(filled: Shop) -> None:
+    """An encoder that is ready only after the gateway started is found."""
+    encoder = filled.encoder
+    filled.models = FakeModels([], [FakeClassifier()])
+    backends = filled.backends()
+    await backends.refresh()
+    assert backends.problem is not None
+    filled.models = FakeModels([encoder], [FakeClassifier()])
+    await backends.refresh()
+    assert backends.problem is None

@@ -130,10 +130,10 @@ class Backends:
         await self.store.close()
 
     async def _refresh_models(self) -> None:
-        """Probes the models; those of a server that was away are read anew, for they may be others now."""
+        """Probes the models; those of a server that was away, or lacks one, are read anew: they may be others now."""
         was_away = self._models_error is not None
         try:
-            if self._models is None or was_away:
+            if self._models is None or was_away or self._lacks_encoder(self._models):
                 self._models = await self._reconnect(self._models)
             await self._models.probe(timeout=_PROBE_TIMEOUT)
             self._models_error = None
@@ -141,6 +141,11 @@ class Backends:
             self._models_error = None  # busy is not away
         except EngineError as error:
             self._models_error = error
+
+    def _lacks_encoder(self, models: Models) -> bool:
+        """Whether the encoder that searches need is not there: it may have been loaded since."""
+        space = self._collection_space
+        return not models.encoders if space is None else space.name not in models.encoders
 
     async def _reconnect(self, old: Models | None) -> Models:
         """A new connection in place of an old one, once it has all that the old one had or that is gone for good."""
