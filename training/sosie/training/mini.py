@@ -35,6 +35,8 @@ WEIGHTS: Mapping[str, tuple[float, float]] = {
     "words": (0.0, 1.0),
 }
 """Each part's default weight, where a picture fills it and where a sentence does; docs/quality.md tells the choice."""
+RECIPE = 1
+"""Raise it when arrays are computed in another way: the space's digest holds their names and shapes alone."""
 THREADS = 1
 """Cores for one execution. On a busy machine onnxruntime's second thread waits by spinning: three times the processor's
 time for the same pictures."""
@@ -100,7 +102,8 @@ def assemble(
     image = image_graph(sources, look, image_meaning)
     text = text_graph(sources, text_meaning)
     sizes = {"look": look.size, "colour": colour.SIZE, "meaning": image_meaning.size, "words": minilm.SIZE}
-    digest = hashlib.sha256(f"{image.digest()} {text.digest()} ".encode() + sources.tokenizer).hexdigest()
+    made_by = f"{RECIPE} {IMAGE_INPUT} {image.digest()} {text.digest()} "
+    digest = hashlib.sha256(made_by.encode() + sources.tokenizer).hexdigest()
     space = EmbeddingSpace(
         name=f"mini-{digest[:12]}",
         parts=tuple(Part(name, size, *(weights or WEIGHTS)[name]) for name, size in sizes.items()),
