@@ -110,6 +110,7 @@ BEYOND: dict[str, tuple[Change, str, str]] = {
     "path to the parent": (set_picture("path", "../a.jpg"), "pictures[0].path", "leads out"),
     "path that winds out": (set_picture("path", "a/../../b.jpg"), "pictures[0].path", "leads out"),
     "path with NUL": (set_picture("path", "a\0.jpg"), "pictures[0].path", "NUL"),
+    "long picture view": (set_picture("view", "v" * 65), "pictures[0].view", "64 characters"),
     "relative picture url": (set_picture("url", "a.jpg"), "pictures[0].url", "absolute"),
     "availability of another age": (set_field("availability", 9), "availability", "9"),
     "too many attributes": (set_field("attributes", {str(n): "" for n in range(65)}), "attributes", "has 65"),

@@ -18,6 +18,7 @@ MAX_CATEGORY = 128
 MAX_URL = 2048
 MAX_PICTURES = 64
 MAX_PICTURE_ID = 128
+MAX_VIEW = 64
 MAX_ATTRIBUTES = 64
 MAX_ATTRIBUTE_NAME = 64
 MAX_ATTRIBUTE_VALUE = 256
@@ -85,6 +86,7 @@ def _check_pictures(product: product_pb2.Product) -> Iterator[Fault]:
             yield Fault(f"{field}.id", f"must differ from the product's other pictures, {_quote(picture.id)} does not")
         yield from _check_path(f"{field}.path", picture.path)
         yield from _check_url(f"{field}.url", picture.url)
+        yield from _check_length(f"{field}.view", picture.view, 0, MAX_VIEW)
 
 
 def _check_path(field: str, path: str) -> Iterator[Fault]:

@@ -164,7 +164,7 @@ class Picture(_message.Message):
     url: _builtins.str
     """Where a browser finds it: absolute, http or https, at most 2,048 characters."""
     view: _builtins.str
-    """What it shows of the product where the shop says so, e.g. "front", "back", "sole"."""
+    """What it shows of the product where the shop says so, e.g. "front", "back", "sole": at most 64 characters."""
     def __init__(
         self,
         *,

@@ -35,7 +35,9 @@ class ClassifyRequest(_message.Message):
 
     @_builtins.property
     def label_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelSet]:
-        """What to score it against: at most 8 sets. Empty: every set that the served classifiers bring."""
+        """What to score it against: at most 8 sets. Empty: every set that the served classifiers bring. A picture that is
+        `indexed` can be scored against free labels only: its vectors are kept, its pixels are not.
+        """
 
     def __init__(
         self,
@@ -440,7 +442,7 @@ class SearchOptions(_message.Message):
     top_k: _builtins.int
     """How many hits: 1 to 100. Default 10."""
     min_score: _builtins.float
-    """Leaves out hits that score less: 0 to 1. Default 0."""
+    """Leaves out hits that score less: 0 to 1. Default 0. What scores 0 itself is never a hit."""
     group_by_product: _builtins.bool
     """Whether a product is one hit however many of its pictures fit, or each picture is a hit. Default true."""
     explain: _builtins.bool
