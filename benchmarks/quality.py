@@ -137,11 +137,11 @@ def main() -> None:
         catalog, models = work / "real.jsonl", work / "models"
         print(f"{write_catalog(data, catalog)} products of luma and eshop")
         run_sosie("models", "build", "mini", "--repository", models, *weights)
-        for name in ("before fit", "after fit"):
+        for number, name in enumerate(("before fit", "after fit")):
             print(f"{name}:", flush=True)
-            with indexed(catalog, data, models, work / f"{name} bare", "--without-words") as client:
+            with indexed(catalog, data, models, work / f"{number}-bare", "--without-words") as client:
                 print(f"  titles find their type, P@5: without words {type_precision(client, data):.3f}", flush=True)
-            with indexed(catalog, data, models, work / name) as client:
+            with indexed(catalog, data, models, work / str(number)) as client:
                 print(f"  titles find their type, P@5: with words    {type_precision(client, data):.3f}", flush=True)
                 report_pictures(luma, client)
                 report_weights(luma, client)

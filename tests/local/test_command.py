@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +195,19 @@ def test_a_repository_without_weights_names_the_command_that_builds_them(tmp_pat
     result = ask("up", "--models", tmp_path / "models", "--state", tmp_path / "state")
     assert result.returncode == 1
     assert "has its weights (1/model.onnx): build one with `sosie models build mini`" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--models", "--state"])
+def test_a_path_that_triton_would_break_apart_is_refused(tiny_repository: Path, tmp_path: Path, option: str) -> None:
+    """Triton starts its stubs by an unquoted shell line: a path with a blank is refused at once, by its option."""
+    paths = {"--models": tiny_repository, "--state": tmp_path / "state"}
+    blank = tmp_path / "a blank"
+    if option == "--models":
+        shutil.copytree(tiny_repository, blank)
+    result = ask("up", *(word for pair in {**paths, option: blank}.items() for word in pair))
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert option in result.stderr
 
 
 def test_nothing_to_stop_is_no_error(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """How tritonserver is told what to serve: its backends folder and its command line."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from sosie.local.errors import LocalError
 from sosie.local.ports import HOST
 from sosie.local.repository import Repository
 from sosie.local.runtime import TritonRuntime
+
+_UNSAFE = re.compile(r"[^\w@%+=:,./-]")  # what shlex.quote would quote
 
 BACKENDS = Path(__file__).parent / "backend"
 DRAIN_LIMIT = 4
@@ -29,6 +33,13 @@ def prepare_backends(folder: Path, runtime: TritonRuntime) -> None:
     for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
         shutil.copyfile(runtime.python_backend / name, python / name)
     (python / runtime.stub.name).symlink_to(runtime.stub)
+
+
+def check_path(path: Path, option: str) -> None:
+    """Raises LocalError where Triton, which starts its stubs by an unquoted shell line, would break a path apart."""
+    unsafe = _UNSAFE.search(str(path.resolve()))
+    if unsafe:
+        raise LocalError(f"Triton cannot work with {unsafe[0]!r} in the path {path.resolve()}: name another {option}")
 
 
 def server_arguments(

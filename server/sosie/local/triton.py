@@ -14,7 +14,7 @@ from typing import Self
 
 from sosie.local.errors import LocalError, ServerError
 from sosie.local.kserve import Probe, TritonHTTP
-from sosie.local.options import DRAIN_LIMIT, prepare_backends, server_arguments
+from sosie.local.options import DRAIN_LIMIT, check_path, prepare_backends, server_arguments
 from sosie.local.ports import HOST, find_ports
 from sosie.local.processes import (
     REGION_PREFIX,
@@ -111,6 +111,8 @@ class LocalTriton:
         self._repository = Repository.scan(self._folder)
         for name in self._repository.skipped:
             self._say(f"skipping the model {name}: it has no weights (1/model.onnx)")
+        check_path(self._folder, "--models")
+        check_path(self._state, "--state")
         sweep_dead_owners()
         self._runtime = self._runtime or ensure_runtime(say=self._say, stop=self._stop)
         prepare_backends(self._backends, self._runtime)
