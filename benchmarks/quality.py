@@ -30,12 +30,13 @@ from sosie.local.stack import LocalStack
 TOP_K = 10
 
 
-def run_sosie(*arguments: object) -> None:
-    """One command of sosie's; what it prints is shown only when it fails."""
+def run_sosie(*arguments: object) -> str:
+    """What one command of sosie's prints; it is shown only when it fails."""
     command = [sys.executable, "-m", "sosie.client", *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
 @contextmanager
@@ -122,6 +123,22 @@ def report_weights(luma: Luma, client: Client) -> None:
         print(f"  colour weight {weight}: same colour P@10 {colour:.3f}  same model P@10 {model:.3f}", flush=True)
 
 
+def find_space(printed: str) -> str:
+    """The embedding space that a command made."""
+    return printed.rpartition("embedding space ")[2].split(";")[0].strip()
+
+
+def measure(luma: Luma, catalog: Path, data: Path, models: Path, *, space: str, state: Path) -> None:
+    """All tables for one embedding space."""
+    print(f"{space}:", flush=True)
+    with indexed(catalog, data, models, state / "bare", "--space", space, "--without-words") as client:
+        print(f"  titles find their type, P@5: without words {type_precision(client, data):.3f}", flush=True)
+    with indexed(catalog, data, models, state / "full", "--space", space) as client:
+        print(f"  titles find their type, P@5: with words    {type_precision(client, data):.3f}", flush=True)
+        report_pictures(luma, client)
+        report_weights(luma, client)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -136,22 +153,14 @@ def main() -> None:
         work = Path(folder)
         catalog, models = work / "real.jsonl", work / "models"
         print(f"{write_catalog(data, catalog)} products of luma and eshop")
-        run_sosie("models", "build", "mini", "--repository", models, *weights)
-        for number, name in enumerate(("before fit", "after fit")):
-            print(f"{name}:", flush=True)
-            with indexed(catalog, data, models, work / f"{number}-bare", "--without-words") as client:
-                print(f"  titles find their type, P@5: without words {type_precision(client, data):.3f}", flush=True)
-            with indexed(catalog, data, models, work / str(number)) as client:
-                print(f"  titles find their type, P@5: with words    {type_precision(client, data):.3f}", flush=True)
-                report_pictures(luma, client)
-                report_weights(luma, client)
-            if arguments.skip_fit:
-                break
-            if name == "before fit":
-                fitted = work / "fitted"
-                run_sosie("models", "fit", "--catalog", catalog, "--images", data, "--repository", models, *weights)
-                for model in models.glob("fitted_*"):  # serve the fitted space alone
-                    model.rename(fitted.joinpath(model.name)) if fitted.is_dir() else fitted.mkdir()
+        made = run_sosie("models", "build", "mini", "--repository", models, *weights)
+        measure(luma, catalog, data, models, space=find_space(made), state=work / "before")
+        if not arguments.skip_fit:
+            fitting = ("--catalog", catalog, "--images", data, "--repository", models)
+            fitted = run_sosie("models", "fit", *fitting, *weights)
+            print(fitted)
+            if "embedding space" in fitted:
+                measure(luma, catalog, data, models, space=find_space(fitted), state=work / "after")
 
 
 if __name__ == "__main__":
