@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from sosie.training import fit_command
+
 HELP = "make the models that Triton serves, fit them to a catalog, list them"
 EXTRA = "models"
 
@@ -17,6 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_repository(build)
     add_weights(build)
     build.add_argument("--force", action="store_true", help="write the folders even where nothing has changed")
+    fitting = commands.add_parser("fit", help="fit a bundle's heads to a catalog; needs the extra `training`")
+    fit_command.add_arguments(fitting)
+    add_repository(fitting)
+    add_weights(fitting)
     add_repository(commands.add_parser("list", help="show the models and embedding spaces of a repository"))
 
 
@@ -24,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the chosen subcommand."""
     from sosie.training.errors import TrainingError  # noqa: PLC0415  # what needs the extra is imported when it is used
 
-    actions = {"build": _build, "list": _list}
+    actions = {"build": _build, "fit": fit_command.run, "list": _list}
     try:
         return actions[arguments.action](arguments)
     except TrainingError as error:

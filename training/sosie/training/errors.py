@@ -3,7 +3,8 @@
     TrainingError
     ├── WeightsError       a weight package cannot be had, is not what it should be, or cannot be read
     ├── RepositoryError    a model repository cannot be read or written, or holds something else
-    └── VerificationError  a graph that was built does not compute what its network does
+    ├── VerificationError  a graph that was built does not compute what its network does
+    └── FitError           a catalog cannot be read, or holds too little to fit anything to
 
 Each message is one line that says what is wrong and, where the user can do something, what to change.
 """
@@ -23,3 +24,7 @@ class RepositoryError(TrainingError):
 
 class VerificationError(TrainingError):
     """A graph that was built does not compute what its network does."""
+
+
+class FitError(TrainingError):
+    """A catalog cannot be read, or holds too little to fit anything to."""

@@ -4,6 +4,7 @@ Opset 18 and IR version 9, in one file: what Triton's onnxruntime backend reads 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,6 +84,12 @@ class GraphBuilder:
         """Rows scaled to unit length; zero rows stay zero."""
         length = self.node("ReduceL2", value, self.integers(-1), keepdims=1)
         return self.node("Div", value, self.node("Max", length, self.number(TINY)))
+
+    def gelu(self, value: str) -> str:
+        """x/2 (1 + erf(x / sqrt 2)), in the order of nodes that onnxruntime fuses with the bias before it."""
+        error = self.node("Erf", self.node("Div", value, self.number(math.sqrt(2))))
+        doubled = self.node("Mul", value, self.node("Add", error, self.number(1.0)))
+        return self.node("Mul", doubled, self.number(0.5))
 
     def output(self, name: str, value: str, shape: Sequence[int | str], dtype: int = FLOAT) -> None:
         """Declares a value as an output under a name."""

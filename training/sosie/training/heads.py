@@ -53,6 +53,22 @@ class Projection:
 
 
 @dataclass(frozen=True)
+class Perceptron:
+    """A network of two layers with a GELU between them: weights ([m, hidden], [hidden, size]) and a bias for each."""
+
+    weights: tuple[Floats, Floats]
+    biases: tuple[Floats, Floats]
+
+    @property
+    def size(self) -> int:
+        return int(self.weights[1].shape[1])
+
+    def add(self, graph: GraphBuilder, name: str, features: str) -> str:
+        inner = graph.gelu(graph.linear(f"{name}.inner", features, self.weights[0], self.biases[0]))
+        return graph.linear(f"{name}.outer", inner, self.weights[1], self.biases[1])
+
+
+@dataclass(frozen=True)
 class ClassNames:
     """Says a picture's most probable classes: the mean of their names' vectors, weighted by the probabilities.
 

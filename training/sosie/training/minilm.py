@@ -55,7 +55,7 @@ def _add_layer(graph: GraphBuilder, weights: Arrays, value: str, mask: str, name
     attended = _add_dense(graph, weights, attended, f"{name}.attention.output.dense")
     value = graph.node("Add", attended, value)
     value = _add_normalisation(graph, weights, value, f"{name}.attention.output.LayerNorm")
-    inner = _add_gelu(graph, _add_dense(graph, weights, value, f"{name}.intermediate.dense"))
+    inner = graph.gelu(_add_dense(graph, weights, value, f"{name}.intermediate.dense"))
     outer = _add_dense(graph, weights, inner, f"{name}.output.dense")
     return _add_normalisation(graph, weights, graph.node("Add", outer, value), f"{name}.output.LayerNorm")
 
@@ -87,10 +87,3 @@ def _add_normalisation(graph: GraphBuilder, weights: Arrays, value: str, name: s
     scale = graph.array(f"{name}.weight", weights[f"{name}.weight"])
     bias = graph.array(f"{name}.bias", weights[f"{name}.bias"])
     return graph.node("LayerNormalization", value, scale, bias, axis=-1, epsilon=_EPSILON)
-
-
-def _add_gelu(graph: GraphBuilder, value: str) -> str:
-    """x/2 (1 + erf(x / sqrt 2)), in the order of nodes that onnxruntime fuses with the bias before it."""
-    error = graph.node("Erf", graph.node("Div", value, graph.number(math.sqrt(2))))
-    doubled = graph.node("Mul", value, graph.node("Add", error, graph.number(1.0)))
-    return graph.node("Mul", doubled, graph.number(0.5))

@@ -1,0 +1,137 @@
+"""Fitting on made-up features: what the learning and the judging promise, without towers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import json_format
+
+from sosie.training.contrast import Heads, Pairs, fit_heads, judge
+from sosie.training.errors import FitError
+from sosie.training.goods import Goods, read_goods
+from sosie.training.heads import Floats
+from sosie.training.judging import category_precision, choose_scale, measure_recall, same_hits, split
+from sosie.v1 import product_pb2
+
+torch = pytest.importorskip("torch", reason="fitting needs the extra `training`")
+
+PRODUCTS, HIDDEN = 160, 12
+
+
+def make_pairs(seed: int, *, related: bool = True) -> tuple[Pairs, tuple[Floats, Floats]]:
+    """Products with two pictures each; features and sentence vectors are different maps of the same hidden facts."""
+    world = np.random.default_rng(7)
+    to_features, to_sentences = world.standard_normal((HIDDEN, 64)), world.standard_normal((HIDDEN, 48))
+    rng = np.random.default_rng(seed)
+    facts = rng.standard_normal((PRODUCTS, HIDDEN))
+    owners = np.repeat(np.arange(PRODUCTS), 2)
+    pictures = facts[owners] @ to_features + 0.3 * rng.standard_normal((len(owners), 64))
+    said = facts if related else rng.standard_normal(facts.shape)
+    sentences = said[:, None] @ to_sentences + 0.3 * rng.standard_normal((PRODUCTS, 4, 48))
+    pairs = Pairs(pictures.astype(np.float32), owners, sentences.astype(np.float32))
+    classes = rng.standard_normal((20, 64)).astype(np.float32), rng.standard_normal((20, 48)).astype(np.float32)
+    return pairs, classes
+
+
+def fit(seed: int = 0, *, related: bool = True) -> tuple[Heads, Pairs]:
+    """Heads fitted to three quarters of the products, and the rest."""
+    pairs, classes = make_pairs(1, related=related)
+    order = np.random.default_rng(3).permutation(PRODUCTS)
+    taught, watched, judged = order[:110], order[110:135], order[135:]
+    heads = fit_heads(pairs.select(taught), pairs.select(watched), classes, epochs=60, seed=seed, tell=lambda _: None)
+    return heads, pairs.select(judged)
+
+
+def test_fitting_finds_held_out_pictures() -> None:
+    """Sentences find pictures of products that were never seen, where pictures and sentences tell of the same."""
+    heads, held = fit()
+
+    assert judge(heads, held) > 0.5
+
+
+def test_fitting_invents_nothing() -> None:
+    """Where sentences tell nothing of the pictures, held-out products are found by chance alone."""
+    heads, held = fit(related=False)
+
+    assert judge(heads, held) < 0.35
+
+
+def test_fitting_is_repeatable() -> None:
+    """The same seed gives the same numbers, another seed others."""
+    first, again, other = fit(0)[0], fit(0)[0], fit(1)[0]
+
+    assert np.array_equal(first.image.matrix, again.image.matrix)
+    assert np.array_equal(first.text.weights[0], again.text.weights[0])
+    assert not np.array_equal(first.image.matrix, other.image.matrix)
+
+
+def test_recall_counts_ties_against() -> None:
+    """A picture that another ties with comes after it, so equal vectors do not count as found first."""
+    one = np.ones((12, 1), np.float32)
+    recall = measure_recall(one, np.arange(12), one, np.arange(12))
+
+    assert recall.first_10 == 0
+    assert recall.reciprocal_rank == pytest.approx(1 / 12)
+
+
+def test_same_hits_leaves_the_picture_itself_out() -> None:
+    """A picture does not find itself, and one without a fellow is not asked."""
+    similarity = np.eye(3, dtype=np.float32)
+
+    assert same_hits(similarity, ["a", "a", "b"], np.arange(3)) == 1
+    assert np.isnan(same_hits(similarity, ["a", "b", "c"], np.arange(3)))
+
+
+def test_category_precision_leaves_the_own_product_out() -> None:
+    """Pictures of the question's own product do not count towards its category."""
+    similarity = np.array([[9.0, 1, 1, 1, 1, 1]])
+
+    assert category_precision(similarity, np.array([0]), np.arange(6), ["a"] + ["b"] * 5) == 0
+
+
+def test_scale_follows_how_sure_labels_can_be() -> None:
+    """Cosines that separate the labels get a greater scale than ones that are mostly noise."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, 300)
+    clear = np.eye(5)[truth] * 0.5 + 0.02 * rng.standard_normal((300, 5))
+    noisy = np.eye(5)[truth] * 0.05 + 0.3 * rng.standard_normal((300, 5))
+
+    assert choose_scale(clear.astype(np.float32), truth, 7.0) > choose_scale(noisy.astype(np.float32), truth, 7.0)
+    assert choose_scale(clear[:, :1].astype(np.float32), truth * 0, 7.0) == 7.0
+
+
+def test_families_are_not_torn_apart() -> None:
+    """Variants of a product that differ in an attribute are held out together, or not at all."""
+    goods = [
+        Goods(f"Model {number} hoodie {colour}", attributes={"colour": colour})
+        for number in range(40)
+        for colour in ("red", "blue")
+    ]
+    families = [product.family for product in goods]
+    groups = split(families, 0)
+
+    assert len(set(families)) == 40
+    assert sorted(np.concatenate(groups)) == list(range(80))
+    names = [{families[place] for place in group} for group in groups]
+    assert not names[0] & names[1]
+    assert not (names[0] | names[1]) & names[2]
+
+
+def test_bad_lines_are_reported(tmp_path: Path) -> None:
+    """Lines that are no product with a title and a picture are left out, each with its number."""
+    good = product_pb2.Product(shop="s", product_id="1", title="Boot", pictures=[product_pb2.Picture(id="1", path="a")])
+    lines = [json_format.MessageToJson(good, indent=None), "{", "", '{"title": " "}', '{"title": "No picture"}']
+    catalog = tmp_path / "catalog.jsonl"
+    catalog.write_text("\n".join(lines))
+    problems: list[str] = []
+
+    goods = read_goods(catalog, problems.append)
+
+    assert [product.title for product in goods] == ["Boot"]
+    assert [problem.partition(":")[0] for problem in problems] == ["line 2", "line 4", "line 5"]
+
+
+def test_missing_catalog(tmp_path: Path) -> None:
+    """A catalog that is not there is named in one line."""
+    with pytest.raises(FitError, match=r"cannot read the catalog .*none\.jsonl: No such file"):
+        read_goods(tmp_path / "none.jsonl", print)

@@ -1,0 +1,139 @@
+"""Fits the bundle mini to a catalog, judges the result on held-out products, and makes it into models."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sosie.training import imagenet, mini, parts
+from sosie.training.contrast import Heads, Pairs, embed_pictures, embed_sentences, fit_heads
+from sosie.training.errors import FitError
+from sosie.training.features import CatalogFeatures
+from sosie.training.heads import Floats, Projection
+from sosie.training.judging import Places, choose_scale, choose_weight, measure_recall, split
+from sosie.training.look_choice import choose_look
+from sosie.training.sentences import encode_sentences
+
+FEWEST_FAMILIES = 10
+
+_TITLE = 1  # its place among Goods.sentences
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fitting gave.
+
+    `gained` says whether sentences find held-out pictures better than in the unfitted space; `figures` are those of the
+    judged products, `weights` the default weights by part (for a picture, for a sentence).
+    """
+
+    gained: bool
+    heads: Heads
+    look: Projection
+    weights: Mapping[str, tuple[float, float]]
+    label_scale: float
+    figures: Mapping[str, float]
+
+
+def fit(
+    sources: mini.Sources, catalog: CatalogFeatures, *, seed: int, epochs: int, tell: Callable[[str], None]
+) -> Outcome:
+    """Fits heads to a catalog. Raises FitError where it holds too few products."""
+    families = [product.family for product in catalog.goods]
+    if len(set(families)) < FEWEST_FAMILIES:
+        raise FitError(
+            f"needs at least {FEWEST_FAMILIES} products of different titles with a readable picture, the catalog has "
+            f"{len(set(families))}"
+        )
+    taught, watched, judged = split(families, seed)
+    pairs = Pairs(catalog.pictures, catalog.owners, catalog.sentences)
+    tell(f"fitting to {len(taught):,} products; {len(watched):,} are watched, {len(judged):,} judged by")
+    names = _class_names(sources)
+    mean = parts.relu6_mean(sources.image["_bn1.bias"], sources.image["_bn1.weight"])
+    heads = fit_heads(
+        pairs.select(taught),
+        pairs.select(watched),
+        ((mean + sources.image["_fc.weight"]).astype(np.float32), names),
+        epochs=epochs,
+        seed=seed,
+        tell=tell,
+    )
+    held = pairs.select(judged)
+    unfitted = parts.class_meaning(_probabilities(sources, held.pictures), names)
+    products = np.arange(len(judged))
+    before = measure_recall(held.sentences[:, _TITLE], products, unfitted, held.owners)
+    pictures = embed_pictures(heads, held.pictures)
+    after = measure_recall(embed_sentences(heads, held.sentences[:, _TITLE]), products, pictures, held.owners)
+    figures = {
+        "products_judged_by": float(len(judged)),
+        "title_finds_picture_in_first_10_before": before.first_10,
+        "title_finds_picture_in_first_10": after.first_10,
+        "title_reciprocal_rank_before": before.reciprocal_rank,
+        "title_reciprocal_rank": after.reciprocal_rank,
+    }
+    weights = dict(mini.WEIGHTS)
+    look = Projection.whiten(sources.image)
+    choice = choose_look(sources, catalog, taught, np.concatenate([watched, judged]))
+    if choice is not None:
+        look = choice.projection
+        figures["picture_finds_product_in_first_10_before"] = choice.before.product
+        figures["picture_finds_product_in_first_10"] = choice.after.product
+        if not math.isnan(choice.before.category):
+            figures["first_5_of_category_before"] = choice.before.category
+            figures["first_5_of_category"] = choice.after.category
+    seen = pairs.select(watched)
+    categories = [catalog.goods[place].category for place in watched]
+    meaning, scale = _calibrate(sources, heads, seen, categories)
+    weights["meaning"] = (0.0, meaning)
+    return Outcome(after.reciprocal_rank > before.reciprocal_rank, heads, look, weights, scale, figures)
+
+
+def assemble(sources: mini.Sources, outcome: Outcome, names: tuple[str, str]) -> mini.Bundle:
+    """The image encoder and the text encoder of the fitted space; the classifier stays the bundle's own."""
+    bundle = mini.assemble(
+        sources,
+        look=outcome.look,
+        image_meaning=outcome.heads.image,
+        text_meaning=outcome.heads.text,
+        names=(*names, mini.CLASSIFIER),
+        weights=outcome.weights,
+        label_scale=outcome.label_scale,
+        figures=outcome.figures,
+    )
+    return mini.Bundle(bundle.space, tuple(model for model in bundle.models if model.name in names))
+
+
+def _calibrate(sources: mini.Sources, heads: Heads, seen: Pairs, categories: list[str]) -> tuple[float, float]:
+    """The weight of a sentence's meaning beside its words, and the label scale, from products' categories."""
+    pictures = embed_pictures(heads, seen.pictures)
+    titles = seen.sentences[:, _TITLE]
+    weight = choose_weight(
+        embed_sentences(heads, titles) @ pictures.T,
+        titles @ seen.sentences[:, 0][seen.owners].T,
+        np.arange(len(categories)),
+        seen.owners,
+        categories,
+    )
+    labels = sorted(set(categories) - {""})
+    shown = np.array([categories[owner] for owner in seen.owners])
+    known = shown != ""
+    if len(labels) < 2:  # noqa: PLR2004  # one label is always right
+        return weight, mini.LABEL_SCALE
+    vectors = encode_sentences(mini.text_graph(sources).model().SerializeToString(), sources.tokenizer, labels)
+    cosines = pictures[known] @ embed_sentences(heads, vectors).T
+    truth: Places = np.searchsorted(np.array(labels), shown[known])
+    return weight, choose_scale(cosines, truth, mini.LABEL_SCALE)
+
+
+def _class_names(sources: mini.Sources) -> Floats:
+    graph = mini.text_graph(sources).model().SerializeToString()
+    return encode_sentences(graph, sources.tokenizer, imagenet.read_classes())
+
+
+def _probabilities(sources: mini.Sources, features: Floats) -> Floats:
+    """[n, 1000] of ImageNet's classes."""
+    logits = features @ sources.image["_fc.weight"].T + sources.image["_fc.bias"]
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: Floats = shares / shares.sum(1, keepdims=True)
+    return probabilities

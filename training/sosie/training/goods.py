@@ -1,0 +1,93 @@
+"""The products that heads are fitted to: read from a catalog, with what a shop or a customer would say of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from sosie.engine.text import words_sentence
+from sosie.training.errors import FitError
+from sosie.v1 import product_pb2
+
+MAX_PICTURES = 4
+"""Pictures of a product that are used, its first ones: more views of one thing teach little."""
+MAX_LINE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Goods:
+    """A product as far as fitting looks at it; `pictures` are paths relative to the catalog's pictures folder."""
+
+    title: str
+    brand: str = ""
+    category_path: tuple[str, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """What it shares with its variants: the title without the words of its attributes.
+
+        "Bruno hoodie red" and "Bruno hoodie blue" are one family, so that neither is held out while the other teaches.
+        """
+        own = {word for value in self.attributes.values() for word in value.casefold().split()}
+        kept = [word for word in self.title.casefold().split() if word not in own]
+        return " ".join(kept) or self.title.casefold()
+
+    @property
+    def category(self) -> str:
+        """The narrowest category, "" without any."""
+        return self.category_path[-1] if self.category_path else ""
+
+    def sentences(self) -> tuple[str, str, str, str]:
+        """All that the shop says; the title; title, brand and narrowest category; category, brand and attributes."""
+        return (
+            words_sentence(self.title, self.brand, self.category_path, self.attributes),
+            self.title,
+            words_sentence(self.title, self.brand, self.category_path[-1:], {}),
+            words_sentence(self.category or self.title, self.brand, (), self.attributes),
+        )
+
+
+def read_goods(catalog: Path, report: Callable[[str], None]) -> list[Goods]:
+    """The products of a catalog, one sosie.v1.Product a line in protobuf's JSON mapping.
+
+    A line that is no product with a title and a picture is reported and left out. Raises FitError where the file cannot
+    be read.
+    """
+    try:
+        return list(_read_lines(catalog, report))
+    except OSError as error:
+        raise FitError(f"cannot read the catalog {catalog}: {error.strerror or error}") from error
+
+
+def _read_lines(catalog: Path, report: Callable[[str], None]) -> Iterator[Goods]:
+    with catalog.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                report(f"line {number}: is longer than {MAX_LINE_BYTES:,} bytes")
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(MAX_LINE_BYTES)
+            elif line.strip():
+                try:
+                    yield _parse(line)
+                except ValueError as error:
+                    report(f"line {number}: {error}")
+
+
+def _parse(line: bytes) -> Goods:
+    """Raises ValueError, with a message of one line, where the line is no product that can be used."""
+    try:
+        product = json_format.Parse(line.decode("utf-8-sig"), product_pb2.Product())
+    except (UnicodeDecodeError, json_format.ParseError) as error:
+        message = str(error).partition("\n")[0][:200]
+        raise ValueError(f"is not a product in JSON: {message}") from error
+    if not product.title.strip():
+        raise ValueError("has no title")
+    pictures = tuple(picture.path for picture in product.pictures if picture.path)[:MAX_PICTURES]
+    if not pictures:
+        raise ValueError("has no picture with a path")
+    return Goods(product.title, product.brand, tuple(product.category_path), dict(product.attributes), pictures)

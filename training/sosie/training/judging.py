@@ -1,0 +1,113 @@
+"""How well sentences find pictures, measured on products that were held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sosie.training.heads import Floats
+
+FIRST = 10
+FIRST_OF_CATEGORY = 5
+WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""What is tried as the weight of `meaning` beside `words` at weight 1."""
+SCALES = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0)
+"""What is tried to turn cosines into logits."""
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Whether a sentence finds its product's pictures.
+
+    `first_10` is the share of sentences that have one among their ten nearest pictures, `reciprocal_rank` the mean of
+    1 / the rank of the nearest of them.
+    """
+
+    first_10: float
+    reciprocal_rank: float
+
+
+def measure_recall(sentences: Floats, products: Places, pictures: Floats, owners: Places) -> Recall:
+    """Unit vectors [m, size] of sentences about `products` [m], and [n, size] of pictures that show `owners` [n]."""
+    similarity = sentences @ pictures.T
+    own = owners[None, :] == products[:, None]
+    best = np.where(own, similarity, -np.inf).max(1)
+    ranks = ((similarity >= best[:, None]) & ~own).sum(1) + 1  # a tie counts against it
+    return Recall(float((ranks <= FIRST).mean()), float((1 / ranks).mean()))
+
+
+def same_hits(similarity: Floats, names: Sequence[Any] | npt.NDArray[Any], asked: Places) -> float:
+    """The share of the pictures `asked` with another picture of the same name among their ten nearest.
+
+    `similarity` [asked, n] is that of those with all pictures, `names` [n] say what these show; a picture that is alone
+    with its name does not count. NaN where none is left.
+    """
+    labels = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+    same = labels[asked][:, None] == labels[None, :]
+    same[np.arange(len(asked)), asked] = False
+    found = similarity.copy()
+    found[np.arange(len(asked)), asked] = -np.inf
+    nearest = np.argsort(-found, axis=1, kind="stable")[:, :FIRST]
+    hits = np.any(np.take_along_axis(same, nearest, axis=1), axis=1)
+    counted = np.any(same, axis=1)
+    return float(hits.sum() / counted.sum()) if counted.any() else float("nan")
+
+
+def category_precision(similarity: Floats, products: Places, owners: Places, categories: Sequence[str]) -> float:
+    """The share of the first five pictures that show the category of the question's product; its own do not count.
+
+    `similarity` [m, n] is that of questions about `products` [m] with pictures that show `owners` [n]; `categories` are
+    those of all products, "" for none. NaN where no question's product has one.
+    """
+    names = np.array(categories)
+    known = names[products] != ""
+    if not known.any():
+        return float("nan")
+    found = np.where(owners[None, :] == products[known][:, None], -np.inf, similarity[known])
+    nearest = np.argsort(-found, axis=1, kind="stable")[:, :FIRST_OF_CATEGORY]
+    return float((names[owners[nearest]] == names[products[known]][:, None]).mean())
+
+
+def choose_weight(meaning: Floats, words: Floats, products: Places, owners: Places, categories: Sequence[str]) -> float:
+    """The weight of `meaning` beside `words`, both as similarities [m, n] of titles with pictures.
+
+    The one by which most of the first five pictures are of the title's category, the title's own product left out: 1
+    where the products have fewer than two categories.
+    """
+    if len(set(categories) - {""}) < 2:  # noqa: PLR2004  # nothing to tell apart
+        return 1.0
+    scores = [category_precision(words + weight * meaning, products, owners, categories) for weight in WEIGHTS]
+    return WEIGHTS[int(np.argmax(scores))]
+
+
+def choose_scale(cosines: Floats, truth: Places, fallback: float) -> float:
+    """The factor that makes softmax probabilities of labels from cosines [n, labels] fit `truth` [n] best.
+
+    Calibration by temperature (Guo et al. 2017): the least negative log-likelihood. `fallback` without two labels.
+    """
+    if cosines.shape[1] < 2:  # noqa: PLR2004  # one label is always right
+        return fallback
+    losses = []
+    for scale in SCALES:
+        logits = cosines * scale
+        peak = logits.max(1)
+        right = logits[np.arange(len(truth)), truth]
+        losses.append(float((np.log(np.exp(logits - peak[:, None]).sum(1)) + peak - right).mean()))
+    return SCALES[int(np.argmin(losses))]
+
+
+def split(families: Sequence[str], seed: int) -> tuple[Places, Places, Places]:
+    """The places of products to learn from, to watch and to judge by: 70, 15 and 15 % of the families.
+
+    At most 1,000 families are watched and as many judged.
+    """
+    names = np.array(families)
+    different = np.random.default_rng(seed).permutation(np.unique(names))
+    share = min(1000, max(1, round(0.15 * len(different))))
+    watched = np.flatnonzero(np.isin(names, different[:share]))
+    judged = np.flatnonzero(np.isin(names, different[share : 2 * share]))
+    return np.setdiff1d(np.arange(len(names)), np.concatenate([watched, judged])), watched, judged
