@@ -87,6 +87,9 @@ class FakeStore:
         self.writes += len(rows)
         self.rows.update({row.key: row for row in rows})
 
+    async def flush(self, *, timeout: float) -> None:
+        await self.space(timeout=timeout)
+
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         await self.space(timeout=timeout)
         for key in keys:

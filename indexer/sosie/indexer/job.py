@@ -199,6 +199,9 @@ class Job:
         async for made in _drain(rows, join=MAX_ROWS):
             if working:  # once it failed, the steps before it must still find room to put and end
                 working = await self._attempt(partial(write_rows, made)) or False
+        if working:
+            with self._report.times.measure("write"):
+                await self._attempt(self._writer.settle)
 
     async def _attempt(self, step: Callable[[], Awaitable[_Answer]]) -> _Answer | None:
         """What the step answers. Where it fails for good the whole job ends as by `stop`, and the error is kept."""

@@ -27,3 +27,7 @@ class Writer:
         for start in range(0, len(distinct), MAX_ROWS):
             piece = distinct[start : start + MAX_ROWS]
             await self._retrier.call(partial(self._store.upsert, piece, timeout=self._timeout))
+
+    async def settle(self) -> None:
+        """Makes all that was written as quick to search as it will be. Raises as `write` does."""
+        await self._retrier.call(partial(self._store.flush, timeout=self._timeout))

@@ -118,6 +118,10 @@ class VectorStore(Protocol):
         """Writes rows, each replacing the one with its key. They are durable when this returns."""
         ...
 
+    async def flush(self, *, timeout: float) -> None:
+        """Moves what was written to where it is quick to search; to be called after much was, not after each write."""
+        ...
+
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         """Removes rows; keys that are not there are no error."""
         ...
