@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -129,7 +130,8 @@ async def serve(settings: GatewaySettings) -> None:
     def stop() -> None:
         if stopping.is_set():
             sys.stderr.write("sosie gateway: stopped at once\n")
-            raise SystemExit(1)
+            sys.stderr.flush()
+            os._exit(1)  # whatever hangs, it does not keep the process
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
