@@ -8,9 +8,9 @@ from google.protobuf import json_format
 
 from sosie.training.contrast import Heads, Pairs, fit_heads, judge
 from sosie.training.errors import FitError
-from sosie.training.goods import Goods, read_goods
+from sosie.training.goods import Goods, choose_goods, read_goods
 from sosie.training.heads import Floats
-from sosie.training.judging import category_precision, choose_scale, measure_recall, same_hits, split
+from sosie.training.judging import Recall, category_precision, choose_scale, measure_recall, same_hits, split
 from sosie.v1 import product_pb2
 
 torch = pytest.importorskip("torch", reason="fitting needs the extra `training`")
@@ -74,6 +74,15 @@ def test_recall_counts_ties_against() -> None:
     assert recall.reciprocal_rank == pytest.approx(1 / 12)
 
 
+def test_gain_is_more_than_chance() -> None:
+    """A gain that most sentences share counts, one of a single sentence among many that lose a little does not."""
+    before = Recall(np.full(20, 10))
+
+    assert Recall(np.full(20, 5)).is_better_than(before)
+    assert not Recall(np.array([1] + [12] * 19)).is_better_than(before)
+    assert not before.is_better_than(before)
+
+
 def test_same_hits_leaves_the_picture_itself_out() -> None:
     """A picture does not find itself, and one without a fellow is not asked."""
     similarity = np.eye(3, dtype=np.float32)
@@ -135,3 +144,13 @@ def test_missing_catalog(tmp_path: Path) -> None:
     """A catalog that is not there is named in one line."""
     with pytest.raises(FitError, match=r"cannot read the catalog .*none\.jsonl: No such file"):
         read_goods(tmp_path / "none.jsonl", print)
+
+
+@pytest.mark.parametrize(("products", "used", "pictures"), [(5, 5, 4), (5000, 5000, 2), (25_000, 8334, 2)])
+def test_large_catalogs_are_thinned(products: int, used: int, pictures: int) -> None:
+    """Of a large catalog fewer pictures a product are used, of a huge one products spread over all of it."""
+    chosen = choose_goods([Goods(str(number), pictures=tuple("abcdef")) for number in range(products)])
+
+    assert len(chosen) == used
+    assert {len(product.pictures) for product in chosen} == {pictures}
+    assert int(chosen[-1].title) > 0.9 * products - 2

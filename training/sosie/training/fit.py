@@ -24,8 +24,8 @@ _TITLE = 1  # its place among Goods.sentences
 class Outcome:
     """What a fitting gave.
 
-    `gained` says whether sentences find held-out pictures better than in the unfitted space; `figures` are those of the
-    judged products, `weights` the default weights by part (for a picture, for a sentence).
+    `gained` says whether sentences find held-out pictures better than in the unfitted space, beyond chance; `figures`
+    are those of the judged products, `weights` the default weights by part (for a picture, for a sentence).
     """
 
     gained: bool
@@ -86,7 +86,7 @@ def fit(
     categories = [catalog.goods[place].category for place in watched]
     meaning, scale = _calibrate(sources, heads, seen, categories)
     weights["meaning"] = (0.0, meaning)
-    return Outcome(after.reciprocal_rank > before.reciprocal_rank, heads, look, weights, scale, figures)
+    return Outcome(after.is_better_than(before), heads, look, weights, scale, figures)
 
 
 def assemble(sources: mini.Sources, outcome: Outcome, names: tuple[str, str]) -> mini.Bundle:

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fits, and writes what was gained. Raises TrainingError."""
     from sosie.training import mini, repository  # noqa: PLC0415  # what needs an extra is imported when it is used
     from sosie.training.features import encode_catalog  # noqa: PLC0415
-    from sosie.training.goods import read_goods  # noqa: PLC0415
+    from sosie.training.goods import choose_goods, read_goods  # noqa: PLC0415
 
     try:
         from sosie.training.fit import assemble, fit  # noqa: PLC0415
@@ -51,7 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     problems = _Problems()
     print(f"{arguments.bundle}: reading the catalog", flush=True)
-    goods = read_goods(arguments.catalog, problems.add)
+    read = read_goods(arguments.catalog, problems.add)
+    goods = choose_goods(read)
+    if len(goods) < len(read):
+        _tell(f"{len(goods):,} of its {len(read):,} products are used")
     sources = mini.read_sources(arguments.weights, _tell)
     catalog = encode_catalog(sources, goods, arguments.images, report=problems.add, tell=_tell)
     problems.tell()

@@ -1,7 +1,7 @@
 """The products that heads are fitted to: read from a catalog, with what a shop or a customer would say of them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -10,8 +10,12 @@ from sosie.engine.text import words_sentence
 from sosie.training.errors import FitError
 from sosie.v1 import product_pb2
 
+MAX_PRODUCTS = 10_000
+"""Products that are used, spread over the catalog: more take hours and add little."""
 MAX_PICTURES = 4
 """Pictures of a product that are used, its first ones: more views of one thing teach little."""
+MANY_PRODUCTS = 4_000
+"""Above so many products two pictures of each are enough."""
 MAX_LINE_BYTES = 2**20
 
 
@@ -62,6 +66,13 @@ def read_goods(catalog: Path, report: Callable[[str], None]) -> list[Goods]:
         raise FitError(f"cannot read the catalog {catalog}: {error.strerror or error}") from error
 
 
+def choose_goods(goods: Sequence[Goods]) -> list[Goods]:
+    """As many of a catalog's products, and of their pictures, as are fitted to in minutes."""
+    chosen = goods[:: -(-len(goods) // MAX_PRODUCTS) or 1]
+    pictures = 2 if len(chosen) > MANY_PRODUCTS else MAX_PICTURES
+    return [replace(product, pictures=product.pictures[:pictures]) for product in chosen]
+
+
 def _read_lines(catalog: Path, report: Callable[[str], None]) -> Iterator[Goods]:
     with catalog.open("rb") as file:
         number = 0
@@ -87,7 +98,7 @@ def _parse(line: bytes) -> Goods:
         raise ValueError(f"is not a product in JSON: {message}") from error
     if not product.title.strip():
         raise ValueError("has no title")
-    pictures = tuple(picture.path for picture in product.pictures if picture.path)[:MAX_PICTURES]
+    pictures = tuple(picture.path for picture in product.pictures if picture.path)
     if not pictures:
         raise ValueError("has no picture with a path")
     return Goods(product.title, product.brand, tuple(product.category_path), dict(product.attributes), pictures)

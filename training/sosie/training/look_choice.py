@@ -11,6 +11,8 @@ from sosie.training.judging import Places, category_precision, same_hits
 
 FEWEST = 20
 """Pictures, of products with several, that must be there to decide by."""
+MOST = 1000
+"""Pictures that are asked with: more would only take memory."""
 TOLERANCE = 0.01
 """What a share may fall by chance: half the standard error of a share of some hundred pictures."""
 
@@ -51,6 +53,7 @@ def choose_look(sources: mini.Sources, catalog: CatalogFeatures, taught: Places,
     """
     first = Projection.whiten(sources.image)
     asked = np.flatnonzero(np.isin(catalog.owners, held))
+    asked = asked[:: -(-len(asked) // MOST) or 1]
     shown = np.bincount(catalog.owners, minlength=len(catalog.goods))[catalog.owners]
     if (shown[asked] > 1).sum() < FEWEST:
         return None
