@@ -1,3 +1,3 @@
 """Fixtures that several rooms' tests share."""
 
-pytest_plugins = ["local_fixtures", "stack_fixtures"]
+pytest_plugins = ["local_fixtures", "milvus_fixtures", "stack_fixtures"]

@@ -1,13 +1,16 @@
-"""What every VectorStore promises, asked of the fake and of Milvus Lite."""
+"""What every VectorStore promises, asked of the fake, of Milvus Lite and of a Milvus server."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from fakes import FAKE_SPACE, FakeStore, passes, unit
+from milvus_fixtures import name_collection
 from sosie.engine.errors import NoIndexError, SpaceMismatchError
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import EmbeddingSpace
@@ -50,26 +53,56 @@ def make_rows(count: int = 120) -> list[Row]:
     return rows
 
 
-@pytest.fixture(params=["fake", "lite"])
+KINDS = ["fake", "lite", pytest.param("server", marks=pytest.mark.slow)]
+
+
+@contextlib.asynccontextmanager
+async def open_store(kind: str, request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[VectorStore]:
+    if kind == "fake":
+        yield FakeStore()
+        return
+    uri = str(folder / "test.db") if kind == "lite" else request.getfixturevalue("milvus_server").uri
+    with name_collection(uri) as name:
+        made = MilvusStore(uri, name)
+        yield made
+        await made.close()
+
+
+async def fill(store: VectorStore) -> None:
+    await store.create(FAKE_SPACE, timeout=TIMEOUT)
+    await store.upsert(make_rows(), timeout=TIMEOUT)
+
+
+@pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
-    made: VectorStore = FakeStore() if request.param == "fake" else MilvusStore(str(tmp_path / "test.db"), "products")
-    yield made
-    await made.close()
+    """A store without a collection."""
+    async with open_store(request.param, request, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
 async def filled(store: VectorStore) -> VectorStore:
-    await store.create(FAKE_SPACE, timeout=TIMEOUT)
-    await store.upsert(make_rows(), timeout=TIMEOUT)
+    """A store with the rows, which a test may change."""
+    await fill(store)
     return store
 
 
-async def test_search_orders_by_inner_product(filled: VectorStore) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
+async def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[VectorStore]:
+    """A store with the rows, for tests that only read: a collection takes a server seconds to make."""
+    async with open_store(request.param, request, tmp_path_factory.mktemp("store")) as made:
+        await fill(made)
+        yield made
+
+
+async def test_search_orders_by_inner_product(shared: VectorStore) -> None:
     """A search gives the rows of the greatest inner product, the greatest first, with their payload."""
     rows = make_rows()
     query = rows[5].vector
     expected = sorted(rows, key=lambda row: -float(query @ row.vector))[:10]
-    matches = await filled.search(query, limit=10, filter=Filter(), timeout=TIMEOUT)
+    matches = await shared.search(query, limit=10, filter=Filter(), timeout=TIMEOUT)
     assert [match.key for match in matches] == [row.key for row in expected]
     assert [match.payload for match in matches] == [row.payload for row in expected]
     assert [match.position for match in matches] == [row.position for row in expected]
@@ -96,10 +129,10 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
-async def test_filter(filled: VectorStore, filter: Filter) -> None:
+async def test_filter(shared: VectorStore, filter: Filter) -> None:
     """A search gives just the rows that pass its filter, whatever bytes stand in its values."""
     rows = make_rows()
-    matches = await filled.search(rows[0].vector, limit=200, filter=filter, timeout=TIMEOUT)
+    matches = await shared.search(rows[0].vector, limit=200, filter=filter, timeout=TIMEOUT)
     assert {match.key for match in matches} == {row.key for row in rows if passes(row, filter)}
 
 
@@ -113,6 +146,16 @@ async def test_upsert_replaces(filled: VectorStore) -> None:
     assert await filled.digests([row.key], timeout=TIMEOUT) == {row.key: Digests("c", "m")}
 
 
+async def test_flush_changes_no_answer(filled: VectorStore) -> None:
+    """After a flush the same rows are there, with the same neighbours."""
+    row = make_rows()[5]
+    before = await filled.search(row.vector, limit=20, filter=Filter(), timeout=TIMEOUT)
+    await filled.flush(timeout=TIMEOUT)
+    after = await filled.search(row.vector, limit=20, filter=Filter(), timeout=TIMEOUT)
+    assert [match.key for match in after] == [match.key for match in before]
+    assert await filled.count(timeout=TIMEOUT) == 120
+
+
 async def test_delete(filled: VectorStore) -> None:
     """Deleted rows are gone, and a key that is not there is no error."""
     keys = [row.key for row in make_rows()[:5]]
@@ -121,26 +164,26 @@ async def test_delete(filled: VectorStore) -> None:
     assert await filled.digests(keys, timeout=TIMEOUT) == {}
 
 
-async def test_fetch(filled: VectorStore) -> None:
+async def test_fetch(shared: VectorStore) -> None:
     """Fetch gives the vectors of those keys that are there, unchanged."""
     row = make_rows()[8]
-    found = await filled.fetch([row.key, "absent"], timeout=TIMEOUT)
+    found = await shared.fetch([row.key, "absent"], timeout=TIMEOUT)
     assert list(found) == [row.key]
     np.testing.assert_array_equal(found[row.key], row.vector)
 
 
-async def test_first_picture(filled: VectorStore) -> None:
+async def test_first_picture(shared: VectorStore) -> None:
     """A product's first picture is the one at the lowest position, and an unknown product has none."""
-    assert await filled.first_picture(product_key("shop 1", "1"), timeout=TIMEOUT) == picture_key("shop 1", "1", "3")
-    assert await filled.first_picture(product_key("shop 1", "absent"), timeout=TIMEOUT) is None
+    assert await shared.first_picture(product_key("shop 1", "1"), timeout=TIMEOUT) == picture_key("shop 1", "1", "3")
+    assert await shared.first_picture(product_key("shop 1", "absent"), timeout=TIMEOUT) is None
 
 
-async def test_nothing_to_do(filled: VectorStore) -> None:
+async def test_nothing_to_do(shared: VectorStore) -> None:
     """Empty batches are no error."""
-    await filled.upsert([], timeout=TIMEOUT)
-    await filled.delete([], timeout=TIMEOUT)
-    assert await filled.fetch([], timeout=TIMEOUT) == {}
-    assert await filled.digests([], timeout=TIMEOUT) == {}
+    await shared.upsert([], timeout=TIMEOUT)
+    await shared.delete([], timeout=TIMEOUT)
+    assert await shared.fetch([], timeout=TIMEOUT) == {}
+    assert await shared.digests([], timeout=TIMEOUT) == {}
 
 
 async def test_no_collection(store: VectorStore) -> None:

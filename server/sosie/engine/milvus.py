@@ -104,7 +104,7 @@ class MilvusStore:
                 data=[vector.tolist()],
                 limit=min(limit, MAX_LIMIT),
                 filter=render_filter(filter),
-                output_fields=["product_key", "position", "payload"],
+                output_fields=["key", "product_key", "position", "payload"],
                 search_params={"metric_type": "IP", "params": {"ef": max(_HNSW_EF, min(limit, MAX_LIMIT))}},
                 timeout=left,
                 consistency_level=self._consistency,
@@ -113,7 +113,7 @@ class MilvusStore:
         (hits,) = await self._call(ask, timeout)
         return [
             Match(
-                key=hit["key"],
+                key=hit["entity"]["key"],
                 product_key=hit["entity"]["product_key"],
                 position=hit["entity"]["position"],
                 dot=hit["distance"],
