@@ -22,6 +22,7 @@ from pymilvus import MilvusClient
 from sosie.local.ports import HOST, find_ports
 from sosie.local.processes import make_tag
 from sosie.local.services import Service
+from sosie.local.waiting import wait_until
 
 VARIABLE = re.compile(r"\{\{ *(\w+)(?:\(\w+\))?(?:: *(.*?))? *\}\}")
 """A place in the package's template of its configuration: {{ name(type): default }}."""
@@ -88,11 +89,6 @@ class MilvusServer:
             self.kill()
             raise
 
-    def suspend(self) -> None:
-        """Stops it without an end: it holds its connections and answers nothing, until it is killed."""
-        assert self.service.child is not None
-        os.kill(self.service.child.pid, signal.SIGSTOP)
-
     def kill(self) -> None:
         """Ends it at once, as a power cut does."""
         child = self.service.child
@@ -108,6 +104,19 @@ class MilvusServer:
                 return bool(answer.read() == b"OK")
         except OSError:
             return False
+
+
+def suspend(service: Service) -> None:
+    """Stops a process without an end: it holds its connections and answers nothing, until it is killed."""
+    child = service.child
+    assert child is not None
+    os.kill(child.pid, signal.SIGSTOP)
+
+    def is_stopped() -> bool:  # one thread after the other
+        stats = [(task / "stat").read_text() for task in Path(f"/proc/{child.pid}/task").iterdir()]
+        return all(stat[stat.rindex(")") + 2] == "T" for stat in stats)
+
+    assert wait_until(is_stopped, limit=LIMIT, pause=0.01)
 
 
 @pytest.fixture(scope="session")
