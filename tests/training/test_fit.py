@@ -10,7 +10,7 @@ from sosie.training.contrast import Heads, Pairs, fit_heads, judge
 from sosie.training.errors import FitError
 from sosie.training.goods import Goods, choose_goods, read_goods
 from sosie.training.heads import Floats
-from sosie.training.judging import Recall, category_precision, choose_scale, measure_recall, same_hits, split
+from sosie.training.judging import Recall, category_precision, choose_scale, measure_recall, split
 from sosie.v1 import product_pb2
 
 torch = pytest.importorskip("torch", reason="fitting needs the extra `training`")
@@ -81,14 +81,6 @@ def test_gain_is_more_than_chance() -> None:
     assert Recall(np.full(20, 5)).is_better_than(before)
     assert not Recall(np.array([1] + [12] * 19)).is_better_than(before)
     assert not before.is_better_than(before)
-
-
-def test_same_hits_leaves_the_picture_itself_out() -> None:
-    """A picture does not find itself, and one without a fellow is not asked."""
-    similarity = np.eye(3, dtype=np.float32)
-
-    assert same_hits(similarity, ["a", "a", "b"], np.arange(3)) == 1
-    assert np.isnan(same_hits(similarity, ["a", "b", "c"], np.arange(3)))
 
 
 def test_category_precision_leaves_the_own_product_out() -> None:

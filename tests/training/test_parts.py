@@ -81,16 +81,6 @@ def test_look_whitens_by_the_classifier() -> None:
     assert projected.T @ projected == pytest.approx(np.eye(8), abs=1e-5)
 
 
-def test_catalog_projection_damps_what_all_pictures_share() -> None:
-    """A direction in which a catalog's pictures vary much weighs less than one in which they hardly do."""
-    rng = np.random.default_rng(2)
-    pooled = rng.standard_normal((500, 12)) * np.array([9.0] + [1.0] * 11)
-    projection = parts.catalog_projection(pooled, rng.standard_normal((100, 12)), size=12)
-    weight = np.linalg.norm(projection, axis=1)
-
-    assert weight[0] < 0.8 * weight[1:].min()
-
-
 def test_class_meaning_keeps_the_most_probable() -> None:
     """Only the ten most probable classes speak for a picture's meaning."""
     probabilities = np.linspace(1, 2, 20)[None]

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from sosie.engine.errors import InputError
 from sosie.engine.image import MAX_BYTES, prepare
 from sosie.engine.inference import Pictures
-from sosie.training import mini, minilm, parts
-from sosie.training.colour import SIZE as COLOURS
+from sosie.training import mini, minilm
 from sosie.training.efficientnet import FEATURES
 from sosie.training.errors import FitError
 from sosie.training.goods import Goods
@@ -31,14 +30,13 @@ TOLD_EVERY = 2000
 class CatalogFeatures:
     """A catalog as its towers see it.
 
-    `pictures` [n, 1280] are pooled features, `colours` [n, 131] the colour parts, `owners` [n] the products that they
-    show, as rows of `sentences` [products, 4, 384]: the unit vectors of what `Goods.sentences` says. `goods` are the
-    products, in the same order; each has a picture at least.
+    `pictures` [n, 1280] are pooled features, `owners` [n] the products that they show, as rows of `sentences`
+    [products, 4, 384]: the unit vectors of what `Goods.sentences` says. `goods` are the products, in the same order;
+    each has a picture at least.
     """
 
     goods: tuple[Goods, ...]
     pictures: Floats
-    colours: Floats
     owners: npt.NDArray[np.int64]
     sentences: Floats
 
@@ -57,12 +55,12 @@ def encode_catalog(
     """
     if not images.is_dir():
         raise FitError(f"{images} is no folder; give the catalog's pictures folder with --images")
-    pictures, colours, owners = _encode_pictures(sources, goods, images.resolve(), report, tell)
+    pictures, owners = _encode_pictures(sources, goods, images.resolve(), report, tell)
     kept = np.unique(owners)
     shown = tuple(goods[place] for place in kept)
     tell(f"encoding what the shop says of {len(shown):,} products")
     sentences = _encode_sentences(sources, shown)
-    return CatalogFeatures(shown, pictures, colours, np.searchsorted(kept, owners), sentences)
+    return CatalogFeatures(shown, pictures, np.searchsorted(kept, owners), sentences)
 
 
 def _encode_sentences(sources: mini.Sources, goods: Sequence[Goods]) -> Floats:
@@ -83,12 +81,12 @@ def _encode_pictures(
     images: Path,
     report: Callable[[str], None],
     tell: Callable[[str], None],
-) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Features [n, 1280], colours [n, 131] and the places in `goods` of the products that they belong to [n]."""
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Features [n, 1280] and the places in `goods` of the products that they belong to [n]."""
     session = open_session(mini.features_graph(sources).model().SerializeToString())
     wanted = [(place, path) for place, product in enumerate(goods) for path in product.pictures]
     tell(f"encoding {len(wanted):,} pictures of {len(goods):,} products")
-    features, colours, owners = [np.zeros((0, FEATURES), np.float32)], [np.zeros((0, COLOURS), np.float32)], []
+    features, owners = [np.zeros((0, FEATURES), np.float32)], []
     with ThreadPoolExecutor(DECODERS) as pool:
         for done, batch in _batches(wanted):
             usable = []
@@ -99,12 +97,10 @@ def _encode_pictures(
                     usable.append(picture)
                     owners.append(place)
             if usable:
-                pictures = np.stack(usable)
-                features.append(session.run(None, {"image": pictures})[0])
-                colours.append(parts.colour(pictures))
+                features.append(session.run(None, {"image": np.stack(usable)})[0])
             if done % TOLD_EVERY < len(batch):
                 tell(f"{done:,} of {len(wanted):,} pictures encoded")
-    return np.concatenate(features), np.concatenate(colours), np.array(owners, np.int64)
+    return np.concatenate(features), np.array(owners, np.int64)
 
 
 def _batches(wanted: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Sequence[tuple[int, str]]]]:

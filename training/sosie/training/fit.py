@@ -1,6 +1,5 @@
 """Fits the bundle mini to a catalog, judges the result on held-out products, and makes it into models."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from sosie.training.errors import FitError
 from sosie.training.features import CatalogFeatures
 from sosie.training.heads import Floats, Projection
 from sosie.training.judging import Places, choose_scale, choose_weight, measure_recall, split
-from sosie.training.look_choice import choose_look
 from sosie.training.sentences import encode_sentences
 
 FEWEST_FAMILIES = 10
@@ -30,7 +28,6 @@ class Outcome:
 
     gained: bool
     heads: Heads
-    look: Projection
     weights: Mapping[str, tuple[float, float]]
     label_scale: float
     figures: Mapping[str, float]
@@ -72,28 +69,21 @@ def fit(
         "title_reciprocal_rank_before": before.reciprocal_rank,
         "title_reciprocal_rank": after.reciprocal_rank,
     }
-    weights = dict(mini.WEIGHTS)
-    look = Projection.whiten(sources.image)
-    choice = choose_look(sources, catalog, taught, np.concatenate([watched, judged]))
-    if choice is not None:
-        look = choice.projection
-        figures["picture_finds_product_in_first_10_before"] = choice.before.product
-        figures["picture_finds_product_in_first_10"] = choice.after.product
-        if not math.isnan(choice.before.category):
-            figures["first_5_of_category_before"] = choice.before.category
-            figures["first_5_of_category"] = choice.after.category
     seen = pairs.select(watched)
     categories = [catalog.goods[place].category for place in watched]
     meaning, scale = _calibrate(sources, heads, seen, categories)
-    weights["meaning"] = (0.0, meaning)
-    return Outcome(after.is_better_than(before), heads, look, weights, scale, figures)
+    weights = {**mini.WEIGHTS, "meaning": (0.0, meaning)}
+    return Outcome(after.is_better_than(before), heads, weights, scale, figures)
 
 
 def assemble(sources: mini.Sources, outcome: Outcome, names: tuple[str, str]) -> mini.Bundle:
-    """The image encoder and the text encoder of the fitted space; the classifier stays the bundle's own."""
+    """The image encoder and the text encoder of the fitted space; the classifier stays the bundle's own.
+
+    So do look and colour: what pictures find by pictures is the same before and after.
+    """
     bundle = mini.assemble(
         sources,
-        look=outcome.look,
+        look=Projection.whiten(sources.image),
         image_meaning=outcome.heads.image,
         text_meaning=outcome.heads.text,
         names=(*names, mini.CLASSIFIER),

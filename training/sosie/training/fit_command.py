@@ -3,8 +3,7 @@
 1. Read the catalog; run both frozen towers over its pictures and sentences.
 2. Set aside families of products: some to watch while fitting, some to judge by afterwards.
 3. Fit heads that bring pictures and sentences together: the part `meaning`.
-4. Whiten `look` by the catalog's pictures if judged products gain by it.
-5. Choose the default weights, write the space with its figures; or say that nothing was gained, and write nothing.
+4. Choose the weight of `meaning`, write the space with its figures; or say that nothing was gained, and write nothing.
 """
 
 import argparse

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,23 +52,6 @@ def measure_recall(sentences: Floats, products: Places, pictures: Floats, owners
     own = owners[None, :] == products[:, None]
     best = np.where(own, similarity, -np.inf).max(1)
     return Recall(((similarity >= best[:, None]) & ~own).sum(1) + 1)  # a tie counts against it
-
-
-def same_hits(similarity: Floats, names: Sequence[Any] | npt.NDArray[Any], asked: Places) -> float:
-    """The share of the pictures `asked` with another picture of the same name among their ten nearest.
-
-    `similarity` [asked, n] is that of those with all pictures, `names` [n] say what these show; a picture that is alone
-    with its name does not count. NaN where none is left.
-    """
-    labels = np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
-    same = labels[asked][:, None] == labels[None, :]
-    same[np.arange(len(asked)), asked] = False
-    found = similarity.copy()
-    found[np.arange(len(asked)), asked] = -np.inf
-    nearest = np.argsort(-found, axis=1, kind="stable")[:, :FIRST]
-    hits = np.any(np.take_along_axis(same, nearest, axis=1), axis=1)
-    counted = np.any(same, axis=1)
-    return float(hits.sum() / counted.sum()) if counted.any() else float("nan")
 
 
 def category_precision(similarity: Floats, products: Places, owners: Places, categories: Sequence[str]) -> float:

@@ -19,9 +19,6 @@ Floats = npt.NDArray[Any]
 
 LOOK_SIZE = 512
 
-CLASSIFIER_SHARE = 2.0
-"""What the classifier's covariance counts against a catalog's own, where one is known."""
-
 COLOUR_SIDE = 56
 """Cells a side at which colours are read: a 224 pixel picture, averaged over 4x4 pixels."""
 COLOUR_SIGMA = 7.0
@@ -83,24 +80,6 @@ def look_statistics(
     signs = np.sign(directions[np.arange(len(directions)), largest])  # else LAPACK chooses them
     projection = (directions * signs[:, None]).T / spread[:size]
     return mean.astype(np.float32), projection.astype(np.float32)
-
-
-def catalog_projection(pooled: Floats, class_weights: Floats, size: int = LOOK_SIZE) -> Floats:
-    """The projection [channels, size] of `look` from a catalog's own pictures, held up by the network's weights.
-
-    `pooled` [n, channels] are the pictures' features. Their covariance and twice the classifier's, each of trace
-    1, are added and whitened by: what a catalog's pictures have in common tells nothing apart and counts for less. The
-    mean stays the network's, so that cosines, and with them the parts' weights, keep their meaning.
-    """
-    centred = (pooled - pooled.mean(0)).astype(np.float64)
-    rows = class_weights.astype(np.float64)
-    covariance = centred.T @ centred / (centred**2).sum() + CLASSIFIER_SHARE * rows.T @ rows / (rows**2).sum()
-    spread, directions = np.linalg.eigh(covariance)
-    spread, directions = spread[::-1][:size], directions[:, ::-1][:, :size]
-    largest = np.abs(directions).argmax(0)
-    signs = np.sign(directions[largest, np.arange(size)])
-    projection: Floats = (directions * signs / np.sqrt(spread)).astype(np.float32)
-    return projection
 
 
 def look(pooled: Floats, mean: Floats, projection: Floats) -> Floats:
