@@ -8,32 +8,16 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+from documented import PAGES, ROOT, read_console
+
 COMMANDS = {command.name: command for command in sorted(entry_points(group="sosie.commands"))}
-CONSOLE = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
-
-
-def words_of(line: str) -> list[str]:
-    """The words of a shell line up to the first pipe, redirection or end of a command; comments left out."""
-    words = shlex.shlex(line, posix=True, punctuation_chars=True)
-    words.whitespace_split = True
-    return list(takewhile(lambda word: word.strip("|&;<>"), words))
-
-
-def shown_commands(page: Path) -> list[list[str]]:
-    """The `$` lines of a page's console blocks; one that ends in a backslash goes on in the next line."""
-    blocks = "".join(CONSOLE.findall(page.read_text())).replace("\\\n", " ")
-    return [words_of(line.strip()[2:]) for line in blocks.splitlines() if line.strip().startswith("$ ")]
-
-
-SHOWN = [(page.relative_to(ROOT), words) for page in PAGES for words in shown_commands(page)]
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
+SHOWN = [(shown.page, shown.words) for page in PAGES for shown in read_console(page)]
 
 
 def parser_of(command: EntryPoint) -> argparse.ArgumentParser:
@@ -63,6 +47,27 @@ def test_shown_script_exists(page: Path, words: list[str]) -> None:
 def test_every_command_is_shown() -> None:
     """Every command of sosie appears in a console block of the documentation."""
     assert COMMANDS.keys() - {words[1] for _, words in SHOWN if words[0] == "sosie" and words[1:]} == set()
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link within the documentation leads to a file that is there, and to a heading that it has."""
+    for place, heading in LINK.findall(page.read_text()):
+        target = page.parent / place if place else page
+        assert target.exists(), f"{page.name} links to {place}"
+        assert not heading or heading in headings(target), f"{page.name} links to {place}#{heading}"
+
+
+def test_every_page_is_listed() -> None:
+    """README.md leads to every page of docs/."""
+    linked = {ROOT / place for place, _ in LINK.findall((ROOT / "README.md").read_text())}
+    assert set(PAGES[1:]) - linked == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,124 @@
+"""The tables of the documentation say what the code says."""
+
+import argparse
+import re
+from typing import Any
+
+import pytest
+
+from documented import ROOT, read_table
+from sosie.gateway import command, errors
+from sosie.gateway.settings import GatewaySettings
+from sosie.gateway.telemetry import Telemetry
+from sosie.training import colour, mini, minilm, parts
+from sosie.v1 import visual_search_pb2
+
+CONTRACT = ROOT / "docs" / "contract.md"
+GATEWAY = ROOT / "docs" / "gateway.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PROTO = ROOT / "proto" / "sosie" / "v1" / "visual_search.proto"
+
+
+def test_errors() -> None:
+    """The table of errors has the code, the reason and the delay of every rule, and nothing else."""
+    rules = [*errors.RULES.values(), errors.find_rule(RuntimeError())]
+    table = read_table(CONTRACT, "| code | reason | when | retry |")
+    assert {(code, reason) for code, reason, _, _ in table} == {(rule.code.name, rule.reason) for rule in rules}
+    assert len(table) == len(rules)
+    delays = {rule.reason: f"{rule.retry_after:g} s" if rule.retry_after else "" for rule in rules}
+    assert {reason: retry for _, reason, _, retry in table} == {**delays, "OVERLOADED": "estimated"}
+
+
+def comments() -> dict[str, str]:
+    """What the contract says of each message and of each field, by Message.field."""
+    found = {}
+    message, said = "", ""
+    for line in map(str.strip, PROTO.read_text().splitlines()):
+        if match := re.match(r"message (\w+) \{", line):
+            message = match[1]
+            found[message], said = said, ""
+        elif line.startswith("//"):
+            said += line
+        elif match := re.match(r"(?:optional |repeated )?[\w.<>, ]+ (\w+) = \d+;", line):
+            found[f"{message}.{match[1]}"] = said
+            said = ""
+        elif not line:
+            said = ""
+    return found
+
+
+BOUNDS = read_table(CONTRACT, "| field | takes | where absent |")
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"\d+(?:,\d{3})*", text))
+
+
+@pytest.mark.parametrize(("field", "takes", "absent"), BOUNDS, ids=[row[0] for row in BOUNDS])
+def test_bounds(field: str, takes: str, absent: str) -> None:
+    """Every number in the table of bounds is in the comment of a field that the contract has."""
+    message, _, name = field.partition(".")
+    assert name in visual_search_pb2.DESCRIPTOR.message_types_by_name[message].fields_by_name
+    said = comments()["Crop" if field == "Image.crop" else field]  # a box's bounds stand above its message
+    if field == "Filter.price":
+        said += comments()["PriceRange.currency_code"]
+    assert numbers(f"{takes}; {absent}") <= numbers(said)
+
+
+def test_every_bound_is_listed() -> None:
+    """Every field of a question whose comment states a number is in the table of bounds."""
+    questions = {"SearchByImageRequest", "SearchByTextRequest", "ClassifyRequest", "FreeLabels", "Image"}
+    questions |= {"SearchOptions", "Filter", "PriceRange"}
+    stated = {
+        field
+        for field, said in comments().items()
+        if field.partition(".")[0] in questions and numbers(said) and field != "PriceRange.currency_code"
+    }
+    assert stated - {row[0] for row in BOUNDS} == set()
+
+
+def default_of(name: str) -> str:
+    default: Any = GatewaySettings.model_fields[name].default
+    if name == "slots":
+        return "two a core"
+    return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def test_settings() -> None:
+    """The table of settings has every setting with its default, and marks those that are options too."""
+    table = read_table(GATEWAY, "| variable | default | what |")
+    documented = {variable.rstrip(" *"): default for variable, default, _ in table}
+    assert documented == {f"SOSIE_{name.upper()}": default_of(name) for name in GatewaySettings.model_fields}
+    options = {variable.rstrip(" *") for variable, _, _ in table if "*" in variable}
+    assert options == {f"SOSIE_{name.upper()}" for name in option_names()}
+
+
+def option_names() -> set[str]:
+    """The options of `sosie gateway`."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return set(vars(parser.parse_args([])))
+
+
+def test_metrics() -> None:
+    """The table of metrics has every metric of the gateway with its kind and its labels, and nothing else."""
+    telemetry = Telemetry()
+    kinds = {metric.name: metric.type for metric in telemetry.registry.collect()}
+    labels = {
+        names[0]: ", ".join(getattr(collector, "_labelnames", ()))
+        for collector, names in telemetry.registry._collector_to_names.items()
+    }
+    table = read_table(GATEWAY, "| metric | kind | labels | what |")
+    documented = {name.removesuffix("_total"): (kind, names) for name, kind, names, _ in table}
+    assert documented == {name: (kinds[name], labels[name]) for name in kinds}
+
+
+def test_parts() -> None:
+    """The table of the bundle's parts has their sizes and default weights."""
+    sizes = {"look": parts.LOOK_SIZE, "colour": colour.SIZE, "meaning": minilm.SIZE, "words": minilm.SIZE}
+    header = "| part | what it holds | numbers | weight, picture | weight, sentence |"
+    documented = {
+        name: (int(size), float(picture or 0), float(sentence or 0))
+        for name, _, size, picture, sentence in read_table(ARCHITECTURE, header)
+    }
+    assert documented == {name: (size, *mini.WEIGHTS[name]) for name, size in sizes.items()}
