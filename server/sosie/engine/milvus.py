@@ -302,7 +302,8 @@ def _create(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: fl
     """Makes the collection and points the alias at it; what a killed run left half done is completed."""
     name = re.sub(r"\W", "_", f"{alias}_{space.name}")
     if not client.has_collection(name, timeout=timeout):
-        lite = "lite" in client.get_server_version(timeout=timeout)
+        # The server in the PyPI package `milvus` is v2.3.5-lite, and a whole one.
+        lite = client.get_server_version(timeout=timeout).startswith("milvus_lite")
         index = client.prepare_index_params()
         if lite:
             # Exact, and the only kind there whose filters keep their recall; Lite is for small catalogs.
