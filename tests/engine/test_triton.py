@@ -164,12 +164,13 @@ async def test_two_descriptions_of_a_space(encoder_triton: LocalTriton, encoder_
     [
         ("missing", 'key: "space"', 'key: "spice"', "lacks the parameter 'space'"),
         ("wrong", r"{\"size\": 8, ", r"{\"sighs\": 8, ", "its parameter 'input' is wrong"),
+        ("sizes", r"\"look\", \"size\": 12", r"\"look\", \"size\": 11", "has the outputs .* its space sizes the parts"),
     ],
 )
 async def test_a_bad_description(
     encoder_triton: LocalTriton, encoder_repository: Path, bad: str, written: str, instead: str, message: str
 ) -> None:
-    """A parameter that is missing or wrong is named with its model."""
+    """A parameter that is missing, wrong or contradicts the outputs is named with its model."""
     from engine import tiny_encoders  # noqa: PLC0415 -- as above
 
     space = replace(tiny_encoders.TINY_SPACE, name=bad)

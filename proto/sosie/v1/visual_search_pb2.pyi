@@ -520,15 +520,15 @@ class Filter(_message.Message):
     """Only what can be ordered now."""
     @_builtins.property
     def shops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Any of these shops: at most 100."""
+        """Any of these shops: at most 100, none empty."""
 
     @_builtins.property
     def brands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Any of these brands, without regard to case: at most 100."""
+        """Any of these brands, without regard to case: at most 100, none empty."""
 
     @_builtins.property
     def category_prefix(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The product's category path begins with these levels, e.g. ["Men", "Tops"]: at most 8."""
+        """The product's category path begins with these levels, e.g. ["Men", "Tops"]: at most 8, none empty."""
 
     @_builtins.property
     def price(self) -> Global___PriceRange:
@@ -568,9 +568,9 @@ class PriceRange(_message.Message):
     currency_code: _builtins.str
     """ISO 4217. Required."""
     min: _builtins.float
-    """The least price, in units of the currency, itself included: 0 or more."""
+    """The least price, in units of the currency, itself included: 0 to 9,000,000,000,000."""
     max: _builtins.float
-    """The greatest price, itself included."""
+    """The greatest price, itself included: 0 to 9,000,000,000,000."""
     def __init__(
         self,
         *,

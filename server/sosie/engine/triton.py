@@ -97,14 +97,18 @@ _Parsed = TypeVar("_Parsed")
 
 @dataclass(frozen=True)
 class _Model:
-    """One model behind Triton, with what its config says of it."""
+    """One model behind Triton, with what its config says of it; `sizes` are the numbers in a row of each output."""
 
     name: str
     parameters: Mapping[str, str]
-    outputs: tuple[str, ...]
+    sizes: Mapping[str, int]
     max_batch: int
     priority: int
     call: Callable[..., Awaitable[Any]]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
 
     def parameter(self, name: str) -> str:
         try:
@@ -150,10 +154,11 @@ class _Model:
         found = {}
         for output, raw in zip(reply.outputs, reply.raw_output_contents, strict=True):
             values = np.frombuffer(raw, np.float32)
-            if output.datatype != "FP32" or list(output.shape[:1]) != [rows] or values.size % rows:
+            size = self.sizes.get(output.name)
+            if output.datatype != "FP32" or list(output.shape[:1]) != [rows] or values.size != rows * (size or 0):
                 raise BackendError(
                     f"model {self.name!r}: output {output.name!r} is {output.datatype} {list(output.shape)}, "
-                    f"expected FP32 [{rows}, ...]"
+                    f"its config promises FP32 [{rows}, {size}]"
                 )
             found[output.name] = values.reshape(rows, -1)
         if set(found) != set(self.outputs):
@@ -215,6 +220,11 @@ class TritonClassifier:
     def __init__(self, model: _Model) -> None:
         self.label_set = model.parameter("label_set")
         self.labels: tuple[str, ...] = model.parse("labels", tuple)
+        if model.sizes != {"probabilities": len(self.labels)}:
+            raise BackendError(
+                f"model {model.name!r} has {len(self.labels)} labels and the outputs {dict(model.sizes)}: it needs one "
+                "named probabilities, of as many numbers"
+            )
         self.image_input = model.parse("input", lambda raw: ImageInput(**raw))
         self._model = model
 
@@ -241,9 +251,9 @@ async def _describe_models(channel: grpc.aio.Channel, timeout: float, *, urgent:
             config = answer.config
             parameters = {name: value.string_value for name, value in config.parameters.items()}
             if "role" in parameters:
-                outputs = tuple(output.name for output in config.output)
+                sizes = {output.name: math.prod(output.dims) for output in config.output}
                 batch = max(1, config.max_batch_size)
-                models.append(_Model(entry.name, parameters, outputs, batch, _URGENT if urgent else 0, call))
+                models.append(_Model(entry.name, parameters, sizes, batch, _URGENT if urgent else 0, call))
     except grpc.aio.AioRpcError as error:
         raise _translate(error, "Triton") from error
     return models
@@ -263,12 +273,23 @@ def _pair_encoders(models: Sequence[_Model]) -> list[TritonEncoder]:
                 )
             if spaces.setdefault(space.name, space) != space:
                 raise BackendError(f"the models of {space.name} describe it differently: build them again")
+            _check_outputs(model, space)
             towers[role, space.name] = model
     return [
         TritonEncoder(space, towers["image_encoder", name], towers["text_encoder", name])
         for name, space in spaces.items()
         if ("image_encoder", name) in towers and ("text_encoder", name) in towers
     ]
+
+
+def _check_outputs(model: _Model, space: EmbeddingSpace) -> None:
+    """Raises BackendError unless a tower's outputs are parts of its space, the one for labels among them."""
+    parts = {part.name: part.size for part in space.parts}
+    if not model.sizes.items() <= parts.items() or space.label_part not in model.sizes:
+        raise BackendError(
+            f"model {model.name!r} has the outputs {dict(model.sizes)}, its space {space.name} the parts {parts}, of "
+            f"which it must give {space.label_part!r}"
+        )
 
 
 def _find_classifiers(models: Sequence[_Model]) -> list[TritonClassifier]:
