@@ -1,11 +1,10 @@
 """The index in Milvus: Milvus Lite for a path that ends in .db, a server for http(s)://.
 
-The only file that imports pymilvus.
+This file and milvus_rows alone import pymilvus.
 """
 
 import asyncio
 import base64
-import hashlib
 import logging
 import re
 import threading
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 
 import grpc
 import numpy as np
-from pymilvus import DataType, MilvusClient, MilvusException
+from pymilvus import MilvusClient, MilvusException
 
 from sosie.engine.errors import (
     BackendError,
@@ -27,8 +26,9 @@ from sosie.engine.errors import (
     NoIndexError,
     SpaceMismatchError,
 )
+from sosie.engine.milvus_rows import make_schema, render_filter, to_record
 from sosie.engine.space import EmbeddingSpace, Vector
-from sosie.engine.store import MAX_PAYLOAD, Digests, Facets, Filter, Match, Row
+from sosie.engine.store import Digests, Filter, Match, Row
 
 MAX_LIMIT = 16_384
 """Milvus's own bound on the rows of one search."""
@@ -83,7 +83,7 @@ class MilvusStore:
             raise SpaceMismatchError(self.collection, present.name, space.name)
 
     async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
-        data = [_to_record(row) for row in rows]
+        data = [to_record(row) for row in rows]
         if data:
             self._consistency = "Session"
             await self._call(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
@@ -227,72 +227,6 @@ class MilvusStore:
         return BackendError(f"Milvus at {self.uri}: {text}")
 
 
-def render_filter(filter: Filter) -> str:
-    """The filter as Milvus's boolean expression; values are hashed, so that any text can stand in them.
-
-    >>> render_filter(Filter(in_stock=True, currency="EUR", max_price_micros=5_000_000))
-    'currency == "EUR" and price_micros <= 5000000 and in_stock == true'
-    """
-    terms = []
-    if filter.shops:
-        terms.append(f"shop in {_quote(*map(_hash, filter.shops))}")
-    if filter.brands:
-        terms.append(f"brand in {_quote(*(_hash(brand.casefold()) for brand in filter.brands))}")
-    if filter.category_prefix:
-        terms.append(f'array_contains(categories, "{_hash(*filter.category_prefix)}")')
-    if filter.currency is not None:
-        terms.append(f'currency == "{filter.currency}"')
-    if filter.min_price_micros is not None:
-        terms.append(f"price_micros >= {filter.min_price_micros}")
-    if filter.max_price_micros is not None:
-        terms.append(f"price_micros <= {filter.max_price_micros}")
-    if filter.in_stock:
-        terms.append("in_stock == true")
-    terms += [f'array_contains(attributes, "{_hash(*item)}")' for item in sorted(filter.attributes.items())]
-    if filter.product_keys:
-        terms.append(f"product_key in {_quote(*filter.product_keys)}")
-    return " and ".join(terms)
-
-
-def _hash(*values: str) -> str:
-    """20 hexadecimal digits that stand for some values in filters.
-
-    Milvus Lite and the server's versions differ in the escapes that their expressions know; hexadecimal needs none.
-    """
-    digest = hashlib.blake2b(digest_size=10)
-    for value in values:
-        raw = value.encode()
-        digest.update(len(raw).to_bytes(4, "big") + raw)
-    return digest.hexdigest()
-
-
-def _quote(*values: str) -> str:
-    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
-
-
-def _to_record(row: Row) -> dict[str, Any]:
-    if len(row.payload) > MAX_PAYLOAD:
-        raise ValueError(f"row {row.key}: a payload of {len(row.payload):,} bytes, at most {MAX_PAYLOAD:,} fit")
-    facets: Facets = row.facets
-    path = facets.category_path
-    return {
-        "key": row.key,
-        "product_key": row.product_key,
-        "position": row.position,
-        "vector": row.vector,
-        "shop": _hash(facets.shop),
-        "brand": _hash(facets.brand.casefold()),
-        "categories": [_hash(*path[:depth]) for depth in range(1, len(path) + 1)],
-        "currency": facets.currency or "",
-        "price_micros": facets.price_micros or 0,
-        "in_stock": facets.in_stock,
-        "attributes": [_hash(*item) for item in sorted(facets.attributes.items())],
-        "content": row.content,
-        "meta": row.meta,
-        "payload": base64.b64encode(row.payload).decode(),
-    }
-
-
 def _describe(client: MilvusClient, name: str, timeout: float) -> dict[str, Any]:
     description: dict[str, Any] = client.describe_collection(name, timeout=timeout)
     return description
@@ -312,32 +246,12 @@ def _create(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: fl
             index.add_index("vector", index_type="HNSW", metric_type="IP", params=_HNSW)
         client.create_collection(
             name,
-            schema=_schema(space),
+            schema=make_schema(space),
             index_params=index,
             properties={_SPACE_PROPERTY: space.to_json()},
             timeout=timeout,
         )
     client.create_alias(name, alias, timeout=timeout)
-
-
-def _schema(space: EmbeddingSpace) -> Any:
-    # Lite forgets the description, old servers the properties: the space is in both.
-    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=space.to_json())
-    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
-    schema.add_field("product_key", DataType.VARCHAR, max_length=32)
-    schema.add_field("position", DataType.INT64)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=space.size)
-    for name in ("shop", "brand"):
-        schema.add_field(name, DataType.VARCHAR, max_length=20)
-    for name, capacity in (("categories", 8), ("attributes", 64)):
-        schema.add_field(name, DataType.ARRAY, element_type=DataType.VARCHAR, max_length=20, max_capacity=capacity)
-    schema.add_field("currency", DataType.VARCHAR, max_length=3)
-    schema.add_field("price_micros", DataType.INT64)
-    schema.add_field("in_stock", DataType.BOOL)
-    for name in ("content", "meta"):
-        schema.add_field(name, DataType.VARCHAR, max_length=64)
-    schema.add_field("payload", DataType.VARCHAR, max_length=65_535)
-    return schema
 
 
 def _release_lite(uri: str) -> None:

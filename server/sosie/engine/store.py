@@ -16,20 +16,20 @@ MAX_PAYLOAD = 49_149
 
 def picture_key(shop: str, product_id: str, picture_id: str) -> str:
     """The key of a picture's row: 32 hexadecimal digits of a BLAKE2 hash over the three names."""
-    return _hash(shop, product_id, picture_id)
+    return hash_names(shop, product_id, picture_id)
 
 
 def product_key(shop: str, product_id: str) -> str:
     """What the rows of a product's pictures have in common, made as their keys are."""
-    return _hash(shop, product_id)
+    return hash_names(shop, product_id)
 
 
-def _hash(*names: str) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def hash_names(*names: str, size: int = 16) -> str:
+    """2 * `size` hexadecimal digits of a BLAKE2 hash over some names, which may hold any text."""
+    digest = hashlib.blake2b(digest_size=size)
     for name in names:
         raw = name.encode()
-        digest.update(len(raw).to_bytes(4, "big"))  # else ("a", "bc") and ("ab", "c") were one
-        digest.update(raw)
+        digest.update(len(raw).to_bytes(4, "big") + raw)  # without the length ("a", "bc") and ("ab", "c") were one
     return digest.hexdigest()
 
 
