@@ -51,7 +51,7 @@ class Load:
 
 
 def test_killed_backend_under_load(served: Served) -> None:
-    """After kill -9 of the encoder's process, answers resume within 10 s; whoever failed was told UNAVAILABLE."""
+    """After kill -9 of a process of the encoder's, answers resume within 10 s; whoever failed was told UNAVAILABLE."""
     path = served.shop.images / next(iter(served.shop.truth))
     load = Load(served.stack.addresses["gateway"], path)
     callers = [threading.Thread(target=load.run) for _ in range(CALLERS)]
@@ -59,8 +59,7 @@ def test_killed_backend_under_load(served: Served) -> None:
         caller.start()
     try:
         load.wait_for_answer(time.monotonic(), 30)
-        (backend,) = served.stack.triton.find_stubs("mini_image")
-        os.kill(backend, signal.SIGKILL)
+        os.kill(min(served.stack.triton.find_stubs("mini_image")), signal.SIGKILL)
         killed = time.monotonic()
         while time.monotonic() < killed + REPAIR_LIMIT:
             load.stopping.wait(0.05)

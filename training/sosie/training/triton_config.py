@@ -60,11 +60,17 @@ def describe_classifier(label_set: str, labels: Sequence[str], accepted: ImageIn
 
 
 def write_config(
-    name: str, *, accepts: Tensor, answers: Sequence[Tensor], parameters: Mapping[str, str], threads: int
+    name: str,
+    *,
+    accepts: Tensor,
+    answers: Sequence[Tensor],
+    parameters: Mapping[str, str],
+    threads: int,
+    instances: int = 1,
 ) -> str:
     """The config.pbtxt of an ONNX model with one input and a free batch size.
 
-    `threads` is how many of the processor's cores one execution may use.
+    `threads` is how many of the processor's cores one execution may use, `instances` how many run side by side.
     """
     # Zeros are right for every input; random numbers would be no tokens. A free size is that of a short sentence.
     warm_dims = [8 if size < 0 else size for size in accepts.dims]
@@ -77,7 +83,7 @@ def write_config(
             "max_batch_size": MAX_BATCH,
             "input": [_tensor(accepts)],
             "output": [_tensor(answer) for answer in answers],
-            "instance_group": [{"count": 1}],
+            "instance_group": [{"count": instances}],
             "dynamic_batching": {
                 "max_queue_delay_microseconds": QUEUE_DELAY_US,
                 "priority_levels": 2,  # questions ask for 1, indexing for nothing and gets 2
