@@ -79,7 +79,7 @@ def test_split_is_the_inverse_of_assemble() -> None:
 
 def test_json_round_trip() -> None:
     """The self-description gives back the same space."""
-    space = dataclasses.replace(FAKE_SPACE, figures={"hit_rate": 0.5})
+    space = dataclasses.replace(FAKE_SPACE, figures={"hit_rate": 0.5}, label_prompt="a {}")
     assert EmbeddingSpace.from_json(space.to_json()) == space
 
 

@@ -1,6 +1,7 @@
 """What the tests of training share: the trained weights, the bundle made from them, and pictures."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def bundle(sources: mini.Sources) -> mini.Bundle:
 def class_names(sources: mini.Sources) -> Floats:
     """The sentence vectors of ImageNet's classes."""
     text = mini.text_graph(sources).model().SerializeToString()
-    return encode_sentences(text, sources.tokenizer, imagenet.read_classes())
+    return imagenet.name_vectors(partial(encode_sentences, text, sources.tokenizer))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from sosie.training.errors import RepositoryError
 from sosie.training.repository import CONFIG, GRAPH, Model, read_entries, write_models
 from sosie.training.triton_config import Tensor, describe_classifier, describe_encoder, write_config
 
-SPACE = EmbeddingSpace("tiny-1", (Part("look", 4, 1.0),), "look", 10.0, {"hit_rate": 0.5})
+SPACE = EmbeddingSpace("tiny-1", (Part("look", 4, 1.0),), "look", 10.0, figures={"hit_rate": 0.5})
 
 
 def make_model(name: str, graph: bytes = b"graph", *, labels: tuple[str, ...] = ()) -> Model:

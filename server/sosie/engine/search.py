@@ -135,9 +135,10 @@ async def score_labels(
 
     `picture` holds the vectors, [size], of one picture's parts.
     """
-    part = encoder.space.label_part
-    texts = await encoder.encode_texts(tokenizer.encode(labels), timeout=timeout)
-    return _softmax(texts[part] @ picture[part] * np.float32(encoder.space.label_scale))
+    space = encoder.space
+    sentences = [space.label_prompt.replace("{}", label) for label in labels]
+    texts = await encoder.encode_texts(tokenizer.encode(sentences), timeout=timeout)
+    return _softmax(texts[space.label_part] @ picture[space.label_part] * np.float32(space.label_scale))
 
 
 def _softmax(logits: Vector) -> Vector:

@@ -41,13 +41,15 @@ class EmbeddingSpace:
     """Parts in the vector's order, under a name that changes with the encoders' weights.
 
     `label_part` is the part in which pictures and sentences meet, `label_scale` the factor that turns its cosines into
-    logits when labels are scored by their text. `figures` are what was measured of the space when it was made.
+    logits when labels are scored by their text, `label_prompt` the sentence that a label is put into for that, in the
+    place of its {}. `figures` are what was measured of the space when it was made.
     """
 
     name: str
     parts: tuple[Part, ...]
     label_part: str
     label_scale: float
+    label_prompt: str = "{}"
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,6 +57,8 @@ class EmbeddingSpace:
         if not names or len(set(names)) != len(names) or min(part.size for part in self.parts) < 1:
             message = f"space {self.name!r}: parts need different names and sizes of at least 1, got {self.parts}"
             raise BackendError(message)
+        if "{}" not in self.label_prompt:
+            raise BackendError(f"space {self.name!r}: label_prompt {self.label_prompt!r} has no {{}} for the label")
         if self.label_part not in names:
             message = f"space {self.name!r}: label_part {self.label_part!r} is none of its parts {names}"
             raise BackendError(message)
@@ -96,6 +100,7 @@ class EmbeddingSpace:
                 ],
                 "label_part": self.label_part,
                 "label_scale": self.label_scale,
+                "label_prompt": self.label_prompt,
                 "figures": dict(self.figures),
             },
             ensure_ascii=False,
@@ -111,6 +116,7 @@ class EmbeddingSpace:
                 parts=tuple(Part(**part) for part in raw["parts"]),
                 label_part=raw["label_part"],
                 label_scale=float(raw["label_scale"]),
+                label_prompt=raw["label_prompt"],
                 figures=raw.get("figures", {}),
             )
         except (ValueError, KeyError, TypeError) as error:

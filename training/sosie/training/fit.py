@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -89,6 +90,7 @@ def assemble(sources: mini.Sources, outcome: Outcome, names: tuple[str, str]) ->
         names=(*names, mini.CLASSIFIER),
         weights=outcome.weights,
         label_scale=outcome.label_scale,
+        label_prompt="{}",  # the fitted head has learned from words as they are
         figures=outcome.figures,
     )
     return mini.Bundle(bundle.space, tuple(model for model in bundle.models if model.name in names))
@@ -118,7 +120,7 @@ def _calibrate(sources: mini.Sources, heads: Heads, seen: Pairs, categories: lis
 
 def _class_names(sources: mini.Sources) -> Floats:
     graph = mini.text_graph(sources).model().SerializeToString()
-    return encode_sentences(graph, sources.tokenizer, imagenet.read_classes())
+    return imagenet.name_vectors(partial(encode_sentences, graph, sources.tokenizer))
 
 
 def _probabilities(sources: mini.Sources, features: Floats) -> Floats:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sosie.engine.inference import ImageInput, TextInput
@@ -26,7 +27,9 @@ from sosie.training.weights import EFFICIENTNET_LITE0, MINILM, locate_wheel, rea
 IMAGE, TEXT, CLASSIFIER = "mini_image", "mini_text", "mini_classifier"
 IMAGE_INPUT = ImageInput(size=efficientnet.SIZE, resize="longest")
 LABEL_SET = "imagenet"
-LABEL_SCALE = 10.0
+LABEL_PROMPT = "a photo of a {}"
+"""What a label is put into before its meaning is compared: sentences about pictures are more alike than bare words."""
+LABEL_SCALE = 15.0
 """Turns cosines of unfitted meanings into logits."""
 WEIGHTS: Mapping[str, tuple[float, float]] = {
     "look": (1.0, 0.0),
@@ -35,7 +38,7 @@ WEIGHTS: Mapping[str, tuple[float, float]] = {
     "words": (0.0, 1.0),
 }
 """Each part's default weight, where a picture fills it and where a sentence does; docs/quality.md tells the choice."""
-RECIPE = 1
+RECIPE = 2
 """Raise it when arrays are computed in another way: the space's digest holds their names and shapes alone."""
 THREADS = 1
 """Cores for one execution. On a busy machine onnxruntime's second thread waits by spinning: three times the processor's
@@ -79,7 +82,7 @@ def build(sources: Sources, tell: Callable[[str], None]) -> Bundle:
     """Makes the bundle as it is before any fitting: meanings go by the names of ImageNet's classes."""
     tell("encoding the names of ImageNet's classes")
     sentence_model = text_graph(sources).model().SerializeToString()
-    names = encode_sentences(sentence_model, sources.tokenizer, imagenet.read_classes())
+    names = imagenet.name_vectors(partial(encode_sentences, sentence_model, sources.tokenizer))
     tell("writing the graphs")
     look = heads.Projection.whiten(sources.image)
     return assemble(sources, look=look, image_meaning=heads.ClassNames(sources.image, names))
@@ -94,6 +97,7 @@ def assemble(
     names: tuple[str, str, str] = (IMAGE, TEXT, CLASSIFIER),
     weights: Mapping[str, tuple[float, float]] | None = None,
     label_scale: float | None = None,
+    label_prompt: str = LABEL_PROMPT,
     figures: Mapping[str, float] | None = None,
 ) -> Bundle:
     """Makes model folders under `names` from the towers and the heads upon them.
@@ -111,6 +115,7 @@ def assemble(
         parts=tuple(Part(name, size, *(weights or WEIGHTS)[name]) for name, size in sizes.items()),
         label_part="meaning",
         label_scale=LABEL_SCALE if label_scale is None else label_scale,
+        label_prompt=label_prompt,
         figures=figures or {},
     )
     models = (

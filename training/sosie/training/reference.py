@@ -7,6 +7,7 @@ Needs the dependency group `reference`, and is used by tests and by the script t
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def make_figures() -> dict[str, dict[str, dict[str, float]]]:
     picture = verification.draw_picture()
     features, logits = picture_features(sources.image, picture)
     (sentence,) = sentence_vectors(sources.text, sources.tokenizer, [verification.SENTENCE])
-    names = sentence_vectors(sources.text, sources.tokenizer, imagenet.read_classes())
+    names = imagenet.name_vectors(partial(sentence_vectors, sources.text, sources.tokenizer))
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     image = sources.image
     statistics = parts.look_statistics(image["_bn1.weight"], image["_bn1.bias"], image["_fc.weight"])
