@@ -157,12 +157,18 @@ class FakeClassifier:
 
 
 class FakeModels:
-    """A model server with these encoders and classifiers; `error` is what its probe raises."""
+    """A model server with these; `error` is what asking it raises, `next` what it will have when asked again."""
 
     def __init__(self, encoders: Sequence[Encoder], classifiers: Sequence[Classifier] = ()) -> None:
         self.encoders = {encoder.space.name: encoder for encoder in encoders}
         self.classifiers = {classifier.label_set: classifier for classifier in classifiers}
         self.error: EngineError | None = None
+        self.next: FakeModels | None = None
+
+    async def again(self, *, timeout: float) -> "FakeModels":
+        if self.error is not None:
+            raise self.error
+        return self.next or self
 
     async def probe(self, *, timeout: float) -> None:
         if self.error is not None:

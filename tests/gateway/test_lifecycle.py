@@ -143,11 +143,11 @@ async def test_reloaded_models_are_away_not_other(filled: Shop) -> None:
     filled.models.error = BackendUnavailableError("its process died")
     await backends.refresh()
     filled.models.error = None
-    filled.models = FakeModels([], [FakeClassifier()])
+    filled.models.next = FakeModels([], [FakeClassifier()])
     await backends.refresh()
     assert isinstance(backends.problem, BackendUnavailableError)
     assert (await backends.for_search()).encoder is encoders["fake-000000000001"]
-    filled.models = FakeModels([filled.encoder], [FakeClassifier()])
+    filled.models.next = FakeModels([filled.encoder], [FakeClassifier()])
     await backends.refresh()
     assert backends.problem is None
 
@@ -159,6 +159,6 @@ async def test_models_that_are_loaded_later(filled: Shop) -> None:
     backends = filled.backends()
     await backends.refresh()
     assert backends.problem is not None
-    filled.models = FakeModels([encoder], [FakeClassifier()])
+    filled.models.next = FakeModels([encoder], [FakeClassifier()])
     await backends.refresh()
     assert backends.problem is None

@@ -95,6 +95,8 @@ def test_forcing_cuts_the_grace_short(tmp_path: Path, tag: str) -> None:
 def test_sweeping_spares_other_owners(tmp_path: Path, tag: str) -> None:
     """What a living owner uses stays."""
     child = spawn(tag, tmp_path / "log", "sleep", "300")
+    # Until the child has its own program, nothing shows whose it is.
+    assert wait_until(lambda: any(owner == tag for _, owner in find_owned()), limit=LIMIT)
     region = SHARED_MEMORY / f"{REGION_PREFIX}{tag}-region"
     region.touch()
     assert tag not in sweep_dead_owners()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from sosie.engine.errors import BackendError
 from sosie.engine.inference import Encoder
 from sosie.engine.space import Parts, Query, Vector
 from sosie.engine.store import Filter, Match, VectorStore
@@ -133,11 +134,14 @@ async def score_labels(
 ) -> npt.NDArray[np.float32]:
     """Probabilities [labels] that sum to 1: the softmax of the scaled cosines of each label's text and the picture.
 
-    `picture` holds the vectors, [size], of one picture's parts.
+    `picture` holds the vectors, [size], of one picture's parts. Raises what the encoder raises, and BackendError where
+    its sentences do not fill the space's part for labels.
     """
     space = encoder.space
     sentences = [space.label_prompt.replace("{}", label) for label in labels]
     texts = await encoder.encode_texts(tokenizer.encode(sentences), timeout=timeout)
+    if space.label_part not in texts:
+        raise BackendError(f"the text encoder of {space.name} gives no {space.label_part!r}: no labels can be scored")
     return _softmax(texts[space.label_part] @ picture[space.label_part] * np.float32(space.label_scale))
 
 

@@ -116,7 +116,7 @@ class EmbeddingSpace:
                 parts=tuple(Part(**part) for part in raw["parts"]),
                 label_part=raw["label_part"],
                 label_scale=float(raw["label_scale"]),
-                label_prompt=raw["label_prompt"],
+                label_prompt=raw.get("label_prompt", "{}"),
                 figures=raw.get("figures", {}),
             )
         except (ValueError, KeyError, TypeError) as error:

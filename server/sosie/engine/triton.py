@@ -35,9 +35,15 @@ class TritonModels:
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, encoders: Sequence[Encoder], classifiers: Sequence[Classifier]
+        self,
+        channel: grpc.aio.Channel,
+        encoders: Sequence[Encoder],
+        classifiers: Sequence[Classifier],
+        *,
+        urgent: bool,
     ) -> None:
         self._channel = channel
+        self._urgent = urgent
         self.encoders: Mapping[str, Encoder] = {encoder.space.name: encoder for encoder in encoders}
         """By the space's name."""
         self.classifiers: Mapping[str, Classifier] = {classifier.label_set: classifier for classifier in classifiers}
@@ -56,10 +62,15 @@ class TritonModels:
         channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         try:
             models = await _describe_models(channel, timeout, urgent=urgent)
-            return cls(channel, _pair_encoders(models), _find_classifiers(models))
+            return cls(channel, _pair_encoders(models), _find_classifiers(models), urgent=urgent)
         except BaseException:
             await channel.close(None)
             raise
+
+    async def again(self, *, timeout: float) -> Self:
+        """What the same server has ready now, over the same connection. Raises as `connect` does."""
+        models = await _describe_models(self._channel, timeout, urgent=self._urgent)
+        return type(self)(self._channel, _pair_encoders(models), _find_classifiers(models), urgent=self._urgent)
 
     async def probe(self, *, timeout: float) -> None:
         """Makes every model answer a real inference; raises what the first to fail raised."""
@@ -73,7 +84,7 @@ class TritonModels:
             await classifier.classify(blank_pictures(classifier.image_input), timeout=deadline - time.monotonic())
 
     async def close(self) -> None:
-        """Lets requests under way finish, for at most 5 seconds."""
+        """Ends the connection, also of what `again` gave; requests under way get 5 seconds."""
         await self._channel.close(_CLOSING_GRACE)
 
 
@@ -283,12 +294,11 @@ def _pair_encoders(models: Sequence[_Model]) -> list[TritonEncoder]:
 
 
 def _check_outputs(model: _Model, space: EmbeddingSpace) -> None:
-    """Raises BackendError unless a tower's outputs are parts of its space, the one for labels among them."""
+    """Raises BackendError unless a tower's outputs are parts of its space."""
     parts = {part.name: part.size for part in space.parts}
-    if not model.sizes.items() <= parts.items() or space.label_part not in model.sizes:
+    if not model.sizes.items() <= parts.items():
         raise BackendError(
-            f"model {model.name!r} has the outputs {dict(model.sizes)}, its space {space.name} the parts {parts}, of "
-            f"which it must give {space.label_part!r}"
+            f"model {model.name!r} has the outputs {dict(model.sizes)}, its space {space.name} the parts {parts}"
         )
 
 

@@ -38,6 +38,8 @@ class Models(Protocol):
     @property
     def classifiers(self) -> Mapping[str, Classifier]: ...
 
+    async def again(self, *, timeout: float) -> "Models": ...
+
     async def probe(self, *, timeout: float) -> None: ...
 
     async def close(self) -> None: ...
@@ -134,7 +136,7 @@ class Backends:
         was_away = self._models_error is not None
         try:
             if self._models is None or was_away or self._lacks_encoder(self._models):
-                self._models = await self._reconnect(self._models)
+                self._models = await self._read_models(self._models)
             await self._models.probe(timeout=_PROBE_TIMEOUT)
             self._models_error = None
         except BackendOverloadedError:
@@ -147,19 +149,20 @@ class Backends:
         space = self._collection_space
         return not models.encoders if space is None else space.name not in models.encoders
 
-    async def _reconnect(self, old: Models | None) -> Models:
-        """A new connection in place of an old one, once it has all that the old one had or that is gone for good."""
-        models = await self._connect()
-        if old is None:
-            return models
-        missing = {*old.encoders, *old.classifiers} - {*models.encoders, *models.classifiers}
+    async def _read_models(self, known: Models | None) -> Models:
+        """What the server has now; what was known before and is missing may be on its way back.
+
+        The connection stays the same: a call that took its encoder before goes on by it.
+        """
+        if known is None:
+            return await self._connect()
+        models = await known.again(timeout=_PROBE_TIMEOUT)
+        missing = {*known.encoders, *known.classifiers} - {*models.encoders, *models.classifiers}
         now = time.monotonic()
         self._missing_since = (self._missing_since or now) if missing else None
         if self._missing_since is not None and now - self._missing_since < _RELOAD_GRACE:
-            await models.close()
             raise BackendUnavailableError(f"the model server has no {', '.join(sorted(missing))} now")
         self._missing_since = None
-        await old.close()
         return models
 
     async def _refresh_store(self) -> None:
