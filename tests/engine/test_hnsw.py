@@ -9,9 +9,9 @@ from pymilvus import MilvusClient
 
 from fakes import FAKE_SPACE, passes, unit
 from milvus_fixtures import MilvusServer, name_collection
-from sosie.engine.milvus import MAX_LIMIT, MilvusStore
+from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import Query, build_query
-from sosie.engine.store import Facets, Filter, Row
+from sosie.engine.store import MAX_ROWS, Facets, Filter, Row
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +91,7 @@ async def test_neighbours_of_an_index(milvus_server: MilvusServer) -> None:
                 wanted += len(best)
             assert found >= 0.95 * wanted, chosen_by
         query = make_queries(1)[0]
-        matches = await store.search(query.vector, limit=MAX_LIMIT, filter=Filter(), timeout=TIMEOUT)
-        assert len({match.key for match in matches}) == MAX_LIMIT
+        matches = await store.search(query.vector, limit=MAX_ROWS, filter=Filter(), timeout=TIMEOUT)
+        assert len({match.key for match in matches}) == MAX_ROWS
         assert await store.count(timeout=TIMEOUT) == ROWS
         await store.close()

@@ -28,10 +28,7 @@ from sosie.engine.errors import (
 )
 from sosie.engine.milvus_rows import make_schema, render_filter, to_record
 from sosie.engine.space import EmbeddingSpace, Vector
-from sosie.engine.store import Digests, Filter, Match, Row
-
-MAX_LIMIT = 16_384
-"""Milvus's own bound on the rows of one search."""
+from sosie.engine.store import MAX_ROWS, Digests, Filter, Match, Row
 
 _Answer = TypeVar("_Answer")
 
@@ -102,10 +99,10 @@ class MilvusStore:
             return client.search(
                 name,
                 data=[vector.tolist()],
-                limit=min(limit, MAX_LIMIT),
+                limit=min(limit, MAX_ROWS),
                 filter=render_filter(filter),
                 output_fields=["key", "product_key", "position", "payload"],
-                search_params={"metric_type": "IP", "params": {"ef": max(_HNSW_EF, min(limit, MAX_LIMIT))}},
+                search_params={"metric_type": "IP", "params": {"ef": max(_HNSW_EF, min(limit, MAX_ROWS))}},
                 timeout=left,
                 consistency_level=self._consistency,
             )

@@ -10,14 +10,11 @@ import numpy.typing as npt
 from sosie.engine.errors import BackendError
 from sosie.engine.inference import Encoder
 from sosie.engine.space import Parts, Query, Vector
-from sosie.engine.store import Filter, Match, VectorStore
+from sosie.engine.store import MAX_ROWS, Filter, Match, VectorStore
 from sosie.engine.text import Tokenizer
 from sosie.engine.timing import StepTimes
 
 MAX_TOP_K = 100
-MAX_ROWS = 16_384
-"""Rows of one search: what Milvus allows."""
-
 _OVERFETCH = 4  # rows asked for a product wanted; grows by the same factor while products are missing
 _MAX_PICTURES = 64  # a product's pictures, by the contract
 

@@ -183,13 +183,19 @@ def build_query(
     return Query(space, vector, used)
 
 
+def check_bounds(weights: Mapping[str, float], field: str = "weights") -> None:
+    """Raises InputError where a weight is out of 0..100; `field` is the weights' path in the caller's terms."""
+    for name, weight in weights.items():
+        if not 0 <= weight <= MAX_WEIGHT:  # NaN fails too
+            raise InputError(f"{field}[{name!r}]", f"must be 0 to {MAX_WEIGHT:g}, got {weight:g}")
+
+
 def _check_weights(space: EmbeddingSpace, weights: Mapping[str, float]) -> None:
     names = [part.name for part in space.parts]
-    for name, weight in weights.items():
+    for name in weights:
         if name not in names:
             raise InputError(f"weights[{name!r}]", f"the space {space.name} has no such part, only {', '.join(names)}")
-        if not 0 <= weight <= MAX_WEIGHT:  # NaN fails too
-            raise InputError(f"weights[{name!r}]", f"must be 0 to {MAX_WEIGHT:g}, got {weight:g}")
+    check_bounds(weights)
 
 
 def _blend(known: Sequence[tuple[Vector, float]]) -> Vector:

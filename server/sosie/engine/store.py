@@ -10,6 +10,9 @@ from typing import Protocol
 
 from sosie.engine.space import EmbeddingSpace, Vector
 
+MAX_ROWS = 16_384
+"""Rows of one search: what Milvus allows."""
+
 MAX_PAYLOAD = 49_149
 """Bytes of a row's payload: in base64 the most that Milvus keeps in a VARCHAR of 65,535."""
 

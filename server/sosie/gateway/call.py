@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sosie.engine.errors import BackendTimeoutError
+from sosie.engine.inference import ImageInput, Pictures
 from sosie.engine.timing import StepTimes
 from sosie.gateway.admission import Admission
 
@@ -18,6 +19,8 @@ class Call:
 
     def __init__(self, seconds: float, admission: Admission) -> None:
         self.steps = StepTimes()
+        self.pictures: dict[ImageInput, Pictures] = {}
+        """The call's one picture, prepared as each model that was asked wants it."""
         self._admission = admission
         self._start = time.monotonic()
         self._deadline = self._start + seconds - min(_MAX_MARGIN, seconds * _MARGIN_SHARE)
@@ -35,7 +38,7 @@ class Call:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Holds a slot; raises as Admission.admit."""
+        """Holds a slot; raises as Admission.acquire."""
         with self.steps.measure("wait"):
             await self._admission.acquire(self.left())
         start = time.monotonic()

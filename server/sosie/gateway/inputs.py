@@ -52,6 +52,12 @@ class Inputs:
         return {name: vectors[0] for name, vectors in parts.items()}
 
     async def decode(self, data: bytes, image_input: ImageInput, crop: Crop, call: Call) -> Pictures:
+        """The call's picture as a model wants it; several models that want the same share one."""
+        if image_input not in call.pictures:
+            call.pictures[image_input] = await self._decode(data, image_input, crop, call)
+        return call.pictures[image_input]
+
+    async def _decode(self, data: bytes, image_input: ImageInput, crop: Crop, call: Call) -> Pictures:
         with call.steps.measure("decode"):
             loop = asyncio.get_running_loop()
             decoding = loop.run_in_executor(self._decoders, prepare, data, image_input, crop)

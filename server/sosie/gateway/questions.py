@@ -11,7 +11,7 @@ from sosie.engine.currency import is_currency
 from sosie.engine.errors import InputError
 from sosie.engine.image import Crop
 from sosie.engine.search import MAX_TOP_K, Wanted
-from sosie.engine.space import MAX_WEIGHT
+from sosie.engine.space import check_bounds
 from sosie.engine.store import Filter
 from sosie.engine.text import MAX_SENTENCE
 from sosie.v1 import visual_search_pb2 as pb
@@ -73,9 +73,7 @@ def read_wanted(options: pb.SearchOptions) -> Wanted:
 
 def read_weights(weights: Mapping[str, float]) -> dict[str, float]:
     """Weights by part; whether the space has these parts is the engine's to say."""
-    for name, weight in weights.items():
-        if not 0 <= weight <= MAX_WEIGHT:
-            raise InputError(f"options.weights[{name!r}]", f"must be 0 to {MAX_WEIGHT:g}, got {weight:g}")
+    check_bounds(weights, "options.weights")
     return dict(weights)
 
 
