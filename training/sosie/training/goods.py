@@ -1,4 +1,4 @@
-"""The products that heads are fitted to: read from a catalog, with what a shop or a customer would say of them."""
+"""A catalog as training and evaluation see it: its products, with what a shop or a customer would say of them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,13 +21,20 @@ MAX_LINE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Goods:
-    """A product as far as fitting looks at it; `pictures` are paths relative to the catalog's pictures folder."""
+    """A product as far as training looks at it; `pictures` are paths relative to the catalog's pictures folder."""
 
     title: str
     brand: str = ""
     category_path: tuple[str, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
+    shop: str = ""
+    product_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """What no other product of a catalog has."""
+        return f"{self.shop}/{self.product_id}"
 
     @property
     def family(self) -> str:
@@ -101,4 +108,12 @@ def _parse(line: bytes) -> Goods:
     pictures = tuple(picture.path for picture in product.pictures if picture.path)
     if not pictures:
         raise ValueError("has no picture with a path")
-    return Goods(product.title, product.brand, tuple(product.category_path), dict(product.attributes), pictures)
+    return Goods(
+        product.title,
+        product.brand,
+        tuple(product.category_path),
+        dict(product.attributes),
+        pictures,
+        product.shop,
+        product.product_id,
+    )

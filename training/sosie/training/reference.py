@@ -15,6 +15,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from transformers import BertConfig, BertModel
 
+import sosie.training.torchvision_on_cpu  # noqa: F401  # first: transformers imports torchvision where it is there
 from sosie.engine.inference import Pictures
 from sosie.training import imagenet, mini, parts, verification
 from sosie.training.checkpoints import Arrays
