@@ -4,6 +4,8 @@ Needs the dependency group `reference`, and is used by tests and by the script t
 `verification`; building a bundle needs neither.
 """
 
+import sosie.training.torchvision_on_cpu  # noqa: F401  # first: transformers imports torchvision where it is there
+
 import json
 import sys
 from collections.abc import Sequence
@@ -15,7 +17,6 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from transformers import BertConfig, BertModel
 
-import sosie.training.torchvision_on_cpu  # noqa: F401  # first: transformers imports torchvision where it is there
 from sosie.engine.inference import Pictures
 from sosie.training import imagenet, mini, parts, verification
 from sosie.training.checkpoints import Arrays
