@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 
-from sosie.training.contrast import Heads, Pairs, fit_heads, judge
 from sosie.training.errors import FitError
+from sosie.training.fitting.contrast import Heads, Pairs, fit_heads, judge
+from sosie.training.fitting.judging import Recall, category_precision, choose_scale, measure_recall, split
 from sosie.training.goods import Goods, choose_goods, read_goods
 from sosie.training.heads import Floats
-from sosie.training.judging import Recall, category_precision, choose_scale, measure_recall, split
 from sosie.v1 import product_pb2
 
 torch = pytest.importorskip("torch", reason="fitting needs the extra `training`")

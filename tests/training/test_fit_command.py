@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from sosie.engine.space import EmbeddingSpace
-from sosie.training import command, contrast, mini, repository, verification
+from sosie.training import command, mini, repository, verification
+from sosie.training.fitting import contrast
 from sosie.training.repository import CONFIG, GRAPH, Model
 from sosie.training.sessions import open_session
 from sosie.training.triton_config import read_parameters

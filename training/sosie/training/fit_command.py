@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sosie.training.fit import Outcome
+    from sosie.training.fitting.meaning import Outcome
 
 SHOWN_PROBLEMS = 20
 
@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fits, and writes what was gained. Raises TrainingError."""
     from sosie.training import mini, repository  # noqa: PLC0415  # what needs an extra is imported when it is used
-    from sosie.training.features import encode_catalog  # noqa: PLC0415
+    from sosie.training.fitting.features import encode_catalog  # noqa: PLC0415
     from sosie.training.goods import choose_goods, read_goods  # noqa: PLC0415
 
     try:
-        from sosie.training.fit import assemble, fit  # noqa: PLC0415
+        from sosie.training.fitting.meaning import assemble, fit  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise SystemExit(
             f"sosie models fit: needs {error.name}; pip install torch==2.13.0, then 'sosie[training]'"

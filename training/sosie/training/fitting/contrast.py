@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 
 from sosie.training import parts
+from sosie.training.fitting.judging import measure_recall
 from sosie.training.heads import Floats, Perceptron, Projection
-from sosie.training.judging import measure_recall
 
 SIZE = 256
 HIDDEN = 512

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 
 from sosie.training import imagenet, mini, parts
-from sosie.training.contrast import Heads, Pairs, embed_pictures, embed_sentences, fit_heads
 from sosie.training.errors import FitError
-from sosie.training.features import CatalogFeatures
+from sosie.training.fitting.contrast import Heads, Pairs, embed_pictures, embed_sentences, fit_heads
+from sosie.training.fitting.features import CatalogFeatures
+from sosie.training.fitting.judging import Places, choose_scale, choose_weight, measure_recall, split
 from sosie.training.heads import Floats, Projection
-from sosie.training.judging import Places, choose_scale, choose_weight, measure_recall, split
 from sosie.training.sentences import encode_sentences
 
 FEWEST_FAMILIES = 10
