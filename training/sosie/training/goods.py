@@ -67,42 +67,35 @@ def read_goods(catalog: Path, report: Callable[[str], None]) -> list[Goods]:
     A line that is no product with a title and a picture is reported and left out. Raises FitError where the file cannot
     be read.
     """
+    goods = []
+    for number, product in read_products(catalog, report):
+        try:
+            goods.append(make_goods(product))
+        except ValueError as error:
+            report(f"line {number}: {error}")
+    return goods
+
+
+def read_products(catalog: Path, report: Callable[[str], None]) -> Iterator[tuple[int, product_pb2.Product]]:
+    """The products of a catalog as they stand there, each with the number of its line from 1.
+
+    A line that is no product is reported and left out. Raises FitError where the file cannot be read.
+    """
     try:
-        return list(_read_lines(catalog, report))
+        for number, line in _read_lines(catalog, report):
+            try:
+                yield number, _parse(line)
+            except ValueError as error:
+                report(f"line {number}: {error}")
     except OSError as error:
         raise FitError(f"cannot read the catalog {catalog}: {error.strerror or error}") from error
 
 
-def choose_goods(goods: Sequence[Goods]) -> list[Goods]:
-    """As many of a catalog's products, and of their pictures, as are fitted to in minutes."""
-    chosen = goods[:: -(-len(goods) // MAX_PRODUCTS) or 1]
-    pictures = 2 if len(chosen) > MANY_PRODUCTS else MAX_PICTURES
-    return [replace(product, pictures=product.pictures[:pictures]) for product in chosen]
+def make_goods(product: product_pb2.Product) -> Goods:
+    """The product as far as training looks at it.
 
-
-def _read_lines(catalog: Path, report: Callable[[str], None]) -> Iterator[Goods]:
-    with catalog.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES:
-                report(f"line {number}: is longer than {MAX_LINE_BYTES:,} bytes")
-                while line and not line.endswith(b"\n"):
-                    line = file.readline(MAX_LINE_BYTES)
-            elif line.strip():
-                try:
-                    yield _parse(line)
-                except ValueError as error:
-                    report(f"line {number}: {error}")
-
-
-def _parse(line: bytes) -> Goods:
-    """Raises ValueError, with a message of one line, where the line is no product that can be used."""
-    try:
-        product = json_format.Parse(line.decode("utf-8-sig"), product_pb2.Product())
-    except (UnicodeDecodeError, json_format.ParseError) as error:
-        message = str(error).partition("\n")[0][:200]
-        raise ValueError(f"is not a product in JSON: {message}") from error
+    Raises ValueError, with a message of one line, where it has no title, or no picture with a path.
+    """
     if not product.title.strip():
         raise ValueError("has no title")
     pictures = tuple(picture.path for picture in product.pictures if picture.path)
@@ -117,3 +110,32 @@ def _parse(line: bytes) -> Goods:
         product.shop,
         product.product_id,
     )
+
+
+def choose_goods(goods: Sequence[Goods]) -> list[Goods]:
+    """As many of a catalog's products, and of their pictures, as are fitted to in minutes."""
+    chosen = goods[:: -(-len(goods) // MAX_PRODUCTS) or 1]
+    pictures = 2 if len(chosen) > MANY_PRODUCTS else MAX_PICTURES
+    return [replace(product, pictures=product.pictures[:pictures]) for product in chosen]
+
+
+def _read_lines(catalog: Path, report: Callable[[str], None]) -> Iterator[tuple[int, bytes]]:
+    with catalog.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                report(f"line {number}: is longer than {MAX_LINE_BYTES:,} bytes")
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(MAX_LINE_BYTES)
+            elif line.strip():
+                yield number, line
+
+
+def _parse(line: bytes) -> product_pb2.Product:
+    """Raises ValueError, with a message of one line, where the line is no product."""
+    try:
+        return json_format.Parse(line.decode("utf-8-sig"), product_pb2.Product())
+    except (UnicodeDecodeError, json_format.ParseError) as error:
+        message = str(error).partition("\n")[0][:200]
+        raise ValueError(f"is not a product in JSON: {message}") from error

@@ -50,6 +50,12 @@ def read_pictures(
 
 def read_picture(folder: Path, path: str, *, image_input: ImageInput) -> Pictures | str:
     """The prepared picture [size, size, 3], or in one line why there is none; `folder` is resolved."""
+    data = read_file(folder, path)
+    return data if isinstance(data, str) else prepare_picture(data, path, image_input=image_input)
+
+
+def read_file(folder: Path, path: str) -> bytes | str:
+    """The bytes of a picture's file, MAX_BYTES + 1 at most, or in one line why there are none; `folder` is resolved."""
     try:
         full = (folder / path).resolve()
         if not full.is_relative_to(folder):
@@ -57,8 +63,14 @@ def read_picture(folder: Path, path: str, *, image_input: ImageInput) -> Picture
         if not full.is_file():
             return f"picture {path!r}: is no file in {folder}"
         with full.open("rb") as file:
-            return prepare(file.read(MAX_BYTES + 1), image_input)
-    except InputError as error:
-        return f"picture {path!r}: {error.problem}"
+            return file.read(MAX_BYTES + 1)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
         return f"picture {path!r}: cannot be read ({error})"
+
+
+def prepare_picture(data: bytes, path: str, *, image_input: ImageInput) -> Pictures | str:
+    """The prepared picture [size, size, 3] of a file's bytes, or in one line why there is none."""
+    try:
+        return prepare(data, image_input)
+    except InputError as error:
+        return f"picture {path!r}: {error.problem}"
