@@ -4,7 +4,8 @@
     ├── WeightsError       a weight package cannot be had, is not what it should be, or cannot be read
     ├── RepositoryError    a model repository cannot be read or written, or holds something else
     ├── VerificationError  a graph that was built does not compute what its network does
-    └── FitError           a catalog cannot be read, or holds too little to fit anything to
+    ├── FitError           a catalog cannot be read, or holds too little to fit anything to
+    └── EvaluationError    nothing can be measured, or what was asked for is unknown
 
 Each message is one line that says what is wrong and, where the user can do something, what to change.
 """
@@ -28,3 +29,7 @@ class VerificationError(TrainingError):
 
 class FitError(TrainingError):
     """A catalog cannot be read, or holds too little to fit anything to."""
+
+
+class EvaluationError(TrainingError):
+    """Nothing can be measured with what is there, or what was asked for is unknown."""
