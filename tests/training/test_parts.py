@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sosie.engine.inference import Pictures
 from sosie.training import parts
+from sosie.training.colour import SIZE, add_colour
+from sosie.training.graph import FLOAT, GraphBuilder
+from sosie.training.sessions import open_session
 
 WHITE, BLACK, RED, BLUE = (255, 255, 255), (10, 10, 10), (200, 30, 40), (30, 60, 180)
 
@@ -61,6 +65,41 @@ def test_colour_tells_stripes_from_plain() -> None:
     stripes, finer, plain, black = colours(draw(RED, period=24), draw(RED, period=12), draw(RED), draw(BLACK))
 
     assert stripes @ finer > max(stripes @ plain, stripes @ black) + 0.05
+
+
+@pytest.mark.parametrize("size", [224, 256, 336, 40])
+def test_cells_share_every_pixel_out(size: int) -> None:
+    """Cells are means over their own area: each pixel is shared out whole, also where cells cut through pixels."""
+    weights = parts.cell_weights(size)
+
+    assert weights.sum(1) == pytest.approx(1)
+    assert weights.sum(0) == pytest.approx(56 / size)
+    assert np.count_nonzero(weights, axis=1).max() <= size // 56 + 2
+
+
+def test_colour_of_any_size() -> None:
+    """A picture has nearly the same colour part at 224 and at 256 pixels."""
+    picture = Image.fromarray(draw(RED, period=24))
+    large = np.asarray(picture.resize((256, 256), Image.Resampling.BICUBIC))
+
+    assert parts.colour(large[None])[0] @ colours(np.asarray(picture))[0] == pytest.approx(1, abs=5e-3)
+
+
+@pytest.mark.parametrize("size", [256, 40])
+def test_colour_graph_of_any_size(size: int) -> None:
+    """The graph computes the part as the reference does where cells cut through pixels."""
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 256, (3, size, size, 3)).astype(np.uint8)
+    pictures[1:, size // 4 : size // 2] = (200, 30, 40)
+    pictures[2, :, :] //= 8
+    graph = GraphBuilder("colour")
+    picture = graph.input("picture", FLOAT, ["n", 3, size, size])
+    graph.output("colour", add_colour(graph, picture, size), ["n", SIZE])
+    feed = pictures.transpose(0, 3, 1, 2).astype(np.float32)
+
+    found = open_session(graph.model().SerializeToString()).run(None, {"picture": feed})[0]
+
+    assert found == pytest.approx(parts.colour(pictures), abs=1e-4)
 
 
 def test_relu6_mean_is_the_expectation() -> None:

@@ -19,17 +19,25 @@ _TO_LAB = np.array([[0.0, 116.0, 0.0], [500.0, -500.0, 0.0], [0.0, 200.0, -200.0
 _LAB_ORIGIN = np.array([-16.0, 0.0, 0.0])
 
 
-def add_colour(graph: GraphBuilder, picture: str) -> str:
-    """Adds the part: picture float32 [n, 3, 224, 224] of 0..255, RGB -> unit vectors [n, SIZE]."""
-    lab = _add_lab(graph, picture)
+def add_colour(graph: GraphBuilder, picture: str, size: int = PICTURE) -> str:
+    """Adds the part: picture float32 [n, 3, size, size] of 0..255, RGB -> unit vectors [n, SIZE]."""
+    lab = _add_lab(graph, _add_cells(graph, picture, size))
     counts = graph.node("MatMul", _add_weight(graph, lab), _add_shares(graph, lab))
     return graph.unit(graph.node("Sqrt", graph.node("Squeeze", counts, graph.integers(1))))
 
 
-def _add_lab(graph: GraphBuilder, picture: str) -> str:
-    """The picture's cells in Lab: [n, cells, 3]."""
-    pixels = PICTURE // _SIDE
-    cells = graph.node("AveragePool", picture, kernel_shape=[pixels, pixels], strides=[pixels, pixels])
+def _add_cells(graph: GraphBuilder, picture: str, size: int) -> str:
+    """The means of the picture's cells: [n, 3, side, side]."""
+    pixels, rest = divmod(size, _SIDE)
+    if not rest:
+        return graph.node("AveragePool", picture, kernel_shape=[pixels, pixels], strides=[pixels, pixels])
+    weights = parts.cell_weights(size)
+    columns = graph.node("MatMul", picture, graph.array("colour.columns", weights.T))
+    return graph.node("MatMul", graph.array("colour.rows", weights), columns)
+
+
+def _add_lab(graph: GraphBuilder, cells: str) -> str:
+    """The cells in Lab: [n, cells, 3]."""
     rows = graph.node("Transpose", graph.node("Reshape", cells, graph.integers(0, 3, _CELLS)), perm=[0, 2, 1])
     value = graph.node("Mul", rows, graph.number(1 / 255))
     bright = graph.node("Mul", graph.node("Add", value, graph.number(0.055)), graph.number(1 / 1.055))

@@ -20,7 +20,7 @@ Floats = npt.NDArray[Any]
 LOOK_SIZE = 512
 
 COLOUR_SIDE = 56
-"""Cells a side at which colours are read: a 224 pixel picture, averaged over 4x4 pixels."""
+"""Cells a side at which colours are read: of a 224 pixel picture, each is the mean of 4x4 pixels."""
 COLOUR_SIGMA = 7.0
 """Width, in Lab units, of the Gaussian by which a cell's colour is shared among the nodes."""
 FOREGROUND_DISTANCE = 8.0
@@ -115,16 +115,24 @@ def centre_weights() -> Floats:
     return np.exp(-CENTRE_FALL * (place[:, None] ** 2 + place[None] ** 2)).ravel().astype(np.float32)
 
 
+@cache
+def cell_weights(size: int) -> Floats:
+    """[side, size]: how much of each pixel of a line lies in each cell; each row sums to 1, whatever the size."""
+    edges = np.arange(COLOUR_SIDE + 1) * size / COLOUR_SIDE
+    pixels = np.arange(size)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.asarray(overlap.clip(0) * COLOUR_SIDE / size)
+
+
 def colour(pictures: npt.NDArray[np.uint8]) -> Floats:
-    """[n, 131] from prepared pictures [n, 224, 224, 3]: square roots of the nodes' shares, unit length.
+    """[n, 131] from prepared pictures [n, size, size, 3]: square roots of the nodes' shares, unit length.
 
     The background is the border's median in each Lab channel. A cell counts the more, the farther it is from that and
     the nearer to the middle. Shares are square-rooted, so the inner product of two parts is their Bhattacharyya
     coefficient. A picture without a foreground is described by its background.
     """
     n, size = pictures.shape[:2]
-    pixels = size // COLOUR_SIDE
-    cells = pictures.reshape(n, COLOUR_SIDE, pixels, COLOUR_SIDE, pixels, 3).mean((2, 4)) / 255
+    cells = np.einsum("yi,nijc,xj->nyxc", cell_weights(size), pictures, cell_weights(size), optimize=True) / 255
     lab = srgb_to_lab(cells)
     border = np.concatenate([lab[:, 0], lab[:, -1], lab[:, :, 0], lab[:, :, -1]], axis=1)
     distance = np.linalg.norm(lab - np.median(border, axis=1)[:, None, None], axis=-1).reshape(n, -1)
