@@ -106,7 +106,8 @@ def write_text_encoder(folder: Path, space: EmbeddingSpace) -> None:
 
 
 def write_classifier(folder: Path) -> None:
-    """The softmax of a picture's mean colour."""
+    """The softmax of a picture's mean colour, and what it is the softmax of, which nobody asks for."""
+    outputs = ("logits", "probabilities")
     nodes = [
         helper.make_node("Cast", ["image"], ["values"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["values", "plane"], ["colour"], keepdims=0),
@@ -118,11 +119,11 @@ def write_classifier(folder: Path) -> None:
             role="classifier", label_set="hue", labels=json.dumps(HUES), input=json.dumps(asdict(IMAGE_INPUT))
         )
         + 'input [ { name: "image" data_type: TYPE_UINT8 dims: [ 8, 8, 3 ] } ]\n'
-        + 'output [ { name: "probabilities" data_type: TYPE_FP32 dims: [ 3 ] } ]\n'
+        + _name_outputs(outputs)
         + f"max_batch_size: {MAX_BATCH}\n"
     )
     constants = {"plane": np.array([1, 2]), "scale": np.full(1, 0.05, np.float32)}
-    _write(folder, nodes, constants, ("image", TensorProto.UINT8, ["n", 8, 8, 3]), ["probabilities"], config)
+    _write(folder, nodes, constants, ("image", TensorProto.UINT8, ["n", 8, 8, 3]), outputs, config)
 
 
 def _write(
@@ -160,5 +161,5 @@ def _set_parameters(**values: str) -> str:
 
 
 def _name_outputs(parts: Sequence[str]) -> str:
-    named = ", ".join(f'{{ name: "{part}" data_type: TYPE_FP32 dims: [ {SIZES[part]} ] }}' for part in parts)
+    named = ", ".join(f'{{ name: "{part}" data_type: TYPE_FP32 dims: [ {SIZES.get(part, len(HUES))} ] }}' for part in parts)
     return f"output [ {named} ]\n"

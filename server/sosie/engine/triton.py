@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
@@ -78,7 +78,8 @@ class TritonModels:
         for encoder in self.encoders.values():
             blank = blank_pictures(encoder.image_input)
             await encoder.encode_images(blank, timeout=deadline - time.monotonic())
-            tokens = np.ones((1, encoder.text_input.pad_to or 1), np.int64)
+            text_input = encoder.text_input
+            tokens = np.full((1, text_input.pad_to or 1), 1 if text_input.pad_id != 1 else 0, np.int64)
             await encoder.encode_texts(tokens, timeout=deadline - time.monotonic())
         for classifier in self.classifiers.values():
             await classifier.classify(blank_pictures(classifier.image_input), timeout=deadline - time.monotonic())
@@ -231,13 +232,14 @@ class TritonClassifier:
     def __init__(self, model: _Model) -> None:
         self.label_set = model.parameter("label_set")
         self.labels: tuple[str, ...] = model.parse("labels", tuple)
-        if model.sizes != {"probabilities": len(self.labels)}:
+        asked = {"probabilities": len(self.labels)}
+        if not asked.items() <= model.sizes.items():
             raise BackendError(
                 f"model {model.name!r} has {len(self.labels)} labels and the outputs {dict(model.sizes)}: it needs one "
                 "named probabilities, of as many numbers"
             )
         self.image_input = model.parse("input", lambda raw: ImageInput(**raw))
-        self._model = model
+        self._model = replace(model, sizes=asked)
 
     async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
         answer = await self._model.infer("image", pictures, timeout=timeout)
