@@ -161,5 +161,7 @@ def _set_parameters(**values: str) -> str:
 
 
 def _name_outputs(parts: Sequence[str]) -> str:
-    named = ", ".join(f'{{ name: "{part}" data_type: TYPE_FP32 dims: [ {SIZES.get(part, len(HUES))} ] }}' for part in parts)
+    named = ", ".join(
+        f'{{ name: "{part}" data_type: TYPE_FP32 dims: [ {SIZES.get(part, len(HUES))} ] }}' for part in parts
+    )
     return f"output [ {named} ]\n"
