@@ -1,7 +1,8 @@
 """Tokens and the words of a product."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fakes import write_fake_tokenizer
 from sosie.engine.errors import BackendError
 from sosie.engine.inference import TextInput
-from sosie.engine.text import Tokenizer, words_sentence
+from sosie.engine.text import CLEANINGS, Tokenizer, words_sentence
 
 
 @pytest.fixture
@@ -28,6 +29,39 @@ def test_pads_to_a_fixed_length(tmp_path: Path, text_input: TextInput) -> None:
     """An encoder of a fixed length gets that length."""
     tokens = Tokenizer.find(tmp_path, replace(text_input, pad_to=4)).encode(["red"])
     assert tokens.tolist() == [[2, 0, 0, 0]]
+
+
+def test_pads_as_the_encoder_wants(tmp_path: Path, text_input: TextInput) -> None:
+    """Padding is made of the encoder's own id, and stands where the encoder wants it."""
+    left = replace(text_input, pad_id=7, pad_side="left")
+    assert Tokenizer.find(tmp_path, left).encode(["red", "red green"]).tolist() == [[7, 2], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "cleaned"),
+    [
+        ("", " RED &amp;amp; “green”_x  "),
+        ("whitespace", 'RED & "green"_x'),
+        ("lower", 'red & "green"_x'),
+        ("canonicalize", "red green x"),
+    ],
+)
+def test_cleanings(cleaning: str, cleaned: str) -> None:
+    """Each cleaning mends entities, quotes and blanks, and does what its name says; none leaves a sentence alone."""
+    assert CLEANINGS[cleaning](" RED &amp;amp; “green”_x  ") == cleaned
+
+
+def test_sentences_are_cleaned(tmp_path: Path, text_input: TextInput) -> None:
+    """A sentence is cleaned as the encoder says before it is cut into tokens."""
+    assert Tokenizer.find(tmp_path, replace(text_input, cleaning="lower")).encode(["RED"]).tolist() == [[2]]
+    assert Tokenizer.find(tmp_path, text_input).encode(["RED"]).tolist() != [[2]]
+
+
+def test_an_unknown_cleaning_is_refused(tmp_path: Path, text_input: TextInput) -> None:
+    """A cleaning that this version does not know is refused by name: the tokens would be other ones."""
+    raw: Any = {**asdict(text_input), "cleaning": "stem"}
+    with pytest.raises(BackendError, match="stem"):
+        Tokenizer.find(tmp_path, TextInput(**raw))
 
 
 def test_another_tokenizer_is_refused(tmp_path: Path, text_input: TextInput) -> None:

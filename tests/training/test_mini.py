@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from tokenizers import Tokenizer
 from tritonclient.grpc import model_config_pb2
 
+from sosie.engine.inference import TextInput
 from sosie.engine.space import EmbeddingSpace
 from sosie.training import command, graph, mini, verification
 from sosie.training.errors import VerificationError
@@ -116,7 +117,7 @@ def test_tokenizer(models: dict[str, Model]) -> None:
     accepted = json.loads(parse_config(models["text_encoder"]).parameters["input"].string_value)
     tokenizer = Tokenizer.from_str(data.decode())
 
-    assert accepted == {"max_tokens": 128, "tokenizer_sha256": hashlib.sha256(data).hexdigest(), "pad_to": 0}
+    assert TextInput(**accepted) == TextInput(max_tokens=128, tokenizer_sha256=hashlib.sha256(data).hexdigest())
     assert (tokenizer.padding, tokenizer.truncation) == (None, None)
     assert tokenizer.encode("red shoes").ids == [101, 2417, 6007, 102]
 

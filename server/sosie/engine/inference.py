@@ -10,8 +10,8 @@ Models describe themselves in the parameters of their config.pbtxt:
     labels      classifiers              a JSON array of the labels, in the order of the output
 
 An image encoder takes `image` (uint8, [n, size, size, 3], RGB) and answers one output a part. A text encoder takes
-`tokens` (int64, [n, length], padded with 0) and answers one output a part. A classifier takes `image` and answers
-`probabilities` (float32, [n, labels]).
+`tokens` (int64, [n, length], padded as its TextInput says) and answers one output a part. A classifier takes `image`
+and answers `probabilities` (float32, [n, labels]); further outputs are others' to ask for.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Pictures = npt.NDArray[np.uint8]
 """Prepared pictures: uint8, shape [n, size, size, 3], RGB."""
 
 Tokens = npt.NDArray[np.int64]
-"""Tokenised sentences: int64, shape [n, length], padded with 0 at the end."""
+"""Tokenised sentences: int64, shape [n, length], padded as the model's TextInput says."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,16 @@ class ImageInput:
 class TextInput:
     """How a model wants its sentences: cut to `max_tokens`, padded to `pad_to` tokens if that is above 0.
 
-    `tokenizer_sha256` is the digest of the tokenizer.json that it was made with.
+    `tokenizer_sha256` is the digest of the tokenizer.json that it was made with, `cleaning` what is done to a sentence
+    before (engine.text.CLEANINGS). The padding is made of `pad_id`, after the sentence or before it.
     """
 
     max_tokens: int
     tokenizer_sha256: str
     pad_to: int = 0
+    cleaning: Literal["", "whitespace", "lower", "canonicalize"] = ""
+    pad_id: int = 0
+    pad_side: Literal["right", "left"] = "right"
 
 
 class Encoder(Protocol):

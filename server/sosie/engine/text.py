@@ -1,10 +1,13 @@
 """From a sentence to the tokens that a text encoder reads."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import html
+import string
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import ftfy
 import numpy as np
 import tokenizers
 
@@ -26,11 +29,31 @@ def words_sentence(title: str, brand: str, category_path: Sequence[str], attribu
     return ", ".join(text for text in said if text)
 
 
+def _mend(sentence: str) -> str:
+    """Mojibake, curly quotes and entities put right, entities that were escaped twice too, and single blanks."""
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(sentence))).split())
+
+
+_UNPUNCTUATED = str.maketrans({"_": " "} | dict.fromkeys(string.punctuation.replace("_", ""), ""))
+
+CLEANINGS: Mapping[str, Callable[[str], str]] = {
+    "": lambda sentence: sentence,
+    "whitespace": _mend,
+    "lower": lambda sentence: _mend(sentence).lower(),
+    "canonicalize": lambda sentence: " ".join(_mend(sentence).translate(_UNPUNCTUATED).lower().split()),
+}
+"""What is done to a sentence before it is cut into tokens, by TextInput.cleaning. The names and the steps are
+open_clip's: its models were trained on sentences that had passed them."""
+
+
 class Tokenizer:
     """A text encoder's tokenizer.json, made to cut and pad as the encoder wants it; safe to use from threads."""
 
     def __init__(self, source: bytes, text_input: TextInput) -> None:
-        """Raises BackendError where `source` is not the tokenizer.json that the encoder was made with."""
+        """Raises BackendError where `source` is not the tokenizer.json that the encoder was made with.
+
+        So it does where the encoder asks for a cleaning that is not known here.
+        """
         digest = hashlib.sha256(source).hexdigest()
         if digest != text_input.tokenizer_sha256:
             message = (
@@ -38,9 +61,17 @@ class Tokenizer:
                 f"{text_input.tokenizer_sha256[:12]}…: use the tokenizer.json beside the served model"
             )
             raise BackendError(message)
+        if text_input.cleaning not in CLEANINGS:
+            raise BackendError(
+                f"the text encoder wants its sentences cleaned by {text_input.cleaning!r}, which this version of sosie "
+                "does not know: update it"
+            )
+        self._clean = CLEANINGS[text_input.cleaning]
         self._tokenizer = tokenizers.Tokenizer.from_buffer(source)
         self._tokenizer.enable_truncation(text_input.max_tokens)
-        self._tokenizer.enable_padding(length=text_input.pad_to or None, pad_id=0)
+        self._tokenizer.enable_padding(
+            length=text_input.pad_to or None, pad_id=text_input.pad_id, direction=text_input.pad_side
+        )
 
     @classmethod
     def find(cls, repository: Path, text_input: TextInput) -> Self:
@@ -58,5 +89,6 @@ class Tokenizer:
         )
 
     def encode(self, sentences: Sequence[str]) -> Tokens:
-        """Token ids, int64 [n, length], padded with 0 to the longest sentence or to the encoder's fixed length."""
-        return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(list(sentences))], np.int64)
+        """Token ids, int64 [n, length], padded to the longest sentence or to the encoder's fixed length."""
+        clean = [self._clean(sentence) for sentence in sentences]
+        return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(clean)], np.int64)
