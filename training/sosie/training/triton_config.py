@@ -6,7 +6,7 @@ engine's inference imports, and the few fields that are needed here are easily w
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -25,6 +25,7 @@ Field: TypeAlias = "str | int | bool | Symbol | Message | Sequence[int] | Sequen
 Message: TypeAlias = Mapping[str, "Field"]
 
 MAX_BATCH = 32
+WARM_UP = (1, 8)
 QUEUE_DELAY_US = 500
 """How long a request may wait for others to share its execution, in microseconds."""
 MAX_QUEUE = 256
@@ -42,6 +43,14 @@ class Tensor:
     dims: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Accelerator:
+    """What computes on a GPU in place of the backend's own kernels, e.g. tensorrt, with its options."""
+
+    name: str
+    options: Mapping[str, str]
+
+
 def describe_encoder(
     role: str, space: EmbeddingSpace, accepted: ImageInput | TextInput, further: Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -49,13 +58,16 @@ def describe_encoder(
     return {"role": role, "space": space.to_json(), "input": json.dumps(asdict(accepted)), **(further or {})}
 
 
-def describe_classifier(label_set: str, labels: Sequence[str], accepted: ImageInput) -> dict[str, str]:
+def describe_classifier(
+    label_set: str, labels: Sequence[str], accepted: ImageInput, further: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The parameters of a classifier."""
     return {
         "role": "classifier",
         "label_set": label_set,
         "labels": json.dumps(list(labels)),
         "input": json.dumps(asdict(accepted)),
+        **(further or {}),
     }
 
 
@@ -67,10 +79,16 @@ def write_config(
     parameters: Mapping[str, str],
     threads: int,
     instances: int = 1,
+    max_batch: int = MAX_BATCH,
+    warm_up: Iterable[int] = WARM_UP,
+    kind: str = "",
+    accelerator: Accelerator | None = None,
 ) -> str:
     """The config.pbtxt of an ONNX model with one input and a free batch size.
 
-    `threads` is how many of the processor's cores one execution may use, `instances` how many run side by side.
+    `threads` is how many of the processor's cores one execution may use, `instances` how many run side by side, `kind`
+    where (e.g. KIND_GPU; Triton's choice unless given). Batches of the sizes `warm_up` are computed before the model is
+    ready.
     """
     # Zeros are right for every input; random numbers would be no tokens. A free size is that of a short sentence.
     warm_dims = [8 if size < 0 else size for size in accepts.dims]
@@ -80,10 +98,11 @@ def write_config(
         {
             "name": name,
             "backend": "onnxruntime",
-            "max_batch_size": MAX_BATCH,
+            "max_batch_size": max_batch,
             "input": [_tensor(accepts)],
             "output": [_tensor(answer) for answer in answers],
-            "instance_group": [{"count": instances}],
+            "instance_group": [{"count": instances, **({"kind": Symbol(kind)} if kind else {})}],
+            **({"optimization": _accelerate(accelerator)} if accelerator else {}),
             "dynamic_batching": {
                 "max_queue_delay_microseconds": QUEUE_DELAY_US,
                 "priority_levels": 2,  # questions ask for 1, indexing for nothing and gets 2
@@ -101,7 +120,7 @@ def write_config(
                     "batch_size": size,
                     "inputs": {"key": accepts.name, "value": sample},
                 }
-                for size in (1, 8)
+                for size in warm_up
             ],
             "parameters": [{"key": key, "value": {"string_value": text}} for key, text in settings.items()],
         }
@@ -115,6 +134,12 @@ _PARAMETER = re.compile(rf"key\s*:\s*{_STRING}\s*value\s*:?\s*\{{\s*string_value
 def read_parameters(config: str) -> dict[str, str]:
     """The string parameters of a config.pbtxt that `write_config` wrote."""
     return {_unquote(key): _unquote(value) for key, value in _PARAMETER.findall(config)}
+
+
+def _accelerate(accelerator: Accelerator) -> Message:
+    options = [{"key": key, "value": value} for key, value in accelerator.options.items()]
+    chosen: Message = {"name": accelerator.name, "parameters": options}
+    return {"execution_accelerators": {"gpu_execution_accelerator": [chosen]}}
 
 
 def _tensor(tensor: Tensor) -> Message:
