@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from sosie.training import fit_command, mini_command
+from sosie.training import fit_command, mini_command, resnet152_command
 
 HELP = "make the models that Triton serves, fit them to a catalog, list them"
 EXTRA = "models"
 
 DEFAULT_REPOSITORY = Path("model_repository")
 
-BUNDLES = {"mini": mini_command}
+BUNDLES = {"mini": mini_command, "resnet152": resnet152_command}
 """What `sosie models build` makes: a module each with HELP, add_arguments(parser) and run(arguments) -> exit status."""
 
 
@@ -49,11 +49,14 @@ def _list(arguments: argparse.Namespace) -> int:
     from sosie.training import repository  # noqa: PLC0415
 
     entries = list(repository.read_entries(arguments.repository))
-    if not entries:
+    unbuilt = repository.find_unbuilt(arguments.repository)
+    if not entries and not unbuilt:
         print(f"{arguments.repository} holds no model of sosie's; `sosie models build mini` makes some")
     for entry in entries:
         labels = f", {entry.labels} labels" if entry.labels else ""
         print(f"{entry.name:<24} {entry.role:<14} {entry.size / 1e6:6.1f} MB{labels}")
+    for name in unbuilt:
+        print(f"{name:<24} not built")
     for space in {entry.space.name: entry.space for entry in entries if entry.space}.values():
         served = ", ".join(entry.name for entry in entries if entry.space and entry.space.name == space.name)
         print(f"\nembedding space {space.name}, {space.size} numbers, spoken by {served}")

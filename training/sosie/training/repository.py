@@ -13,7 +13,7 @@ from pathlib import Path
 from sosie.engine.errors import BackendError
 from sosie.engine.space import EmbeddingSpace
 from sosie.training.errors import RepositoryError
-from sosie.training.triton_config import read_parameters
+from sosie.training.triton_config import HEADER, read_parameters
 
 CONFIG = "config.pbtxt"
 GRAPH = "1/model.onnx"
@@ -30,26 +30,34 @@ class Model:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model folder as it is found, as far as it describes itself; `space` is None for a classifier."""
+    """A model folder as it is found, as far as it describes itself.
+
+    `space` is None for a classifier, `label_set` for all others. `size` is in bytes.
+    """
 
     name: str
     role: str
     space: EmbeddingSpace | None
     labels: int
     size: int
+    label_set: str | None = None
 
 
 def write_models(repository: Path, models: Sequence[Model], *, force: bool = False) -> list[str]:
     """Brings model folders into a repository; returns the names of those that were written.
 
     A folder that already holds the same files is left alone, unless `force` is set. Each folder is moved into place
-    whole. Raises RepositoryError, also where a folder of that name holds no model of sosie's and `force` is not set.
+    whole. Raises RepositoryError, also where a folder of that name holds no model of sosie's and `force` is not set,
+    and where another classifier there serves the same label set.
     """
     try:
         repository.mkdir(parents=True, exist_ok=True)
         changed = [model for model in models if force or not _holds(repository / model.name, model)]
         for model in changed:
             _check_replaceable(repository / model.name, force=force)
+            label_set = read_parameters(model.files[CONFIG].decode()).get("label_set")
+            if label_set is not None:
+                check_label_set(repository, model.name, label_set)
         if changed:
             with tempfile.TemporaryDirectory(dir=repository.resolve().parent, prefix=".sosie-building-") as work:
                 for model in changed:
@@ -61,11 +69,31 @@ def write_models(repository: Path, models: Sequence[Model], *, force: bool = Fal
     return [model.name for model in changed]
 
 
+def check_label_set(repository: Path, name: str, label_set: str) -> None:
+    """Raises RepositoryError where another model than `name` serves the label set: the gateway refuses two."""
+    entries = read_entries(repository) if repository.is_dir() else ()
+    for entry in entries:
+        if entry.label_set == label_set and entry.name != name:
+            raise RepositoryError(
+                f"{repository / entry.name} serves the label set {label_set} already; move that folder away, or build "
+                "with another --label-set or --repository"
+            )
+
+
+def find_unbuilt(repository: Path) -> list[str]:
+    """The names of the folders that hold a config but no weights."""
+    folders = sorted(config.parent for config in repository.glob(f"*/{CONFIG}"))
+    return [folder.name for folder in folders if not (folder / GRAPH).is_file()]
+
+
 def read_entries(repository: Path) -> Iterator[Entry]:
-    """The models of sosie's in a repository, by name. Raises RepositoryError."""
+    """The models of sosie's in a repository that have their weights, by name. Raises RepositoryError."""
     if not repository.is_dir():
         raise RepositoryError(f"{repository} is no folder; give the model repository with --repository")
+    unbuilt = find_unbuilt(repository)
     for config in sorted(repository.glob(f"*/{CONFIG}")):
+        if config.parent.name in unbuilt:
+            continue
         try:
             parameters = read_parameters(config.read_text(encoding="utf-8"))
             if "role" in parameters:
@@ -75,6 +103,7 @@ def read_entries(repository: Path) -> Iterator[Entry]:
                     space=EmbeddingSpace.from_json(parameters["space"]) if "space" in parameters else None,
                     labels=len(json.loads(parameters.get("labels", "[]"))),
                     size=sum(file.stat().st_size for file in config.parent.rglob("*") if file.is_file()),
+                    label_set=parameters.get("label_set"),
                 )
         except (OSError, ValueError, BackendError) as error:
             raise RepositoryError(f"cannot read {config}: {error}") from error
@@ -95,7 +124,8 @@ def _check_replaceable(folder: Path, *, force: bool) -> None:
     if not folder.exists() or force:
         return
     config = folder / CONFIG
-    if not config.is_file() or "role" not in read_parameters(config.read_text(encoding="utf-8")):
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    if "role" not in read_parameters(text) and not text.startswith(HEADER):
         raise RepositoryError(f"{folder} holds something that sosie did not build; move it away, or add --force")
 
 

@@ -10,10 +10,7 @@ a model has parameters at all, a limit that is not among them is set to all memo
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sosie.training.triton_config import Accelerator, Tensor, write_config
-
-HEADER = "# Made by sosie: docs/models.md tells how, and what may be changed.\n"
-"""The first line of each of these configs: a folder that holds nothing else may be built into."""
+from sosie.training.triton_config import HEADER, Accelerator, Tensor, write_config
 
 CPU, GPU, TENSORRT = "config.pbtxt", "configs/gpu.pbtxt", "configs/tensorrt.pbtxt"
 CPU_BATCH = 4

@@ -24,6 +24,8 @@ class Symbol:
 Field: TypeAlias = "str | int | bool | Symbol | Message | Sequence[int] | Sequence[Message]"
 Message: TypeAlias = Mapping[str, "Field"]
 
+HEADER = "# Made by sosie: docs/models.md tells how, and what may be changed.\n"
+"""The first line of the configs that are committed without weights: their folders may be built into."""
 MAX_BATCH = 32
 WARM_UP = (1, 8)
 QUEUE_DELAY_US = 500
