@@ -69,7 +69,7 @@ def create_network(
     network: torch.nn.Module = timm.create_model(architecture, pretrained=False, **options)
     if weights is not None:
         expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        problem = _find_difference(expected, {name: tuple(tensor.shape) for name, tensor in weights.items()})
+        problem = find_difference(expected, {name: tuple(tensor.shape) for name, tensor in weights.items()})
         if problem:
             guess = _guess_resnet(weights)
             family = f" but of {guess}" if guess and guess != architecture else ""
@@ -78,7 +78,7 @@ def create_network(
     return network.eval()
 
 
-def _find_difference(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
+def find_difference(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
     """The first thing in which the tensors differ, None where they fit."""
     for name, shape in expected.items():
         if name not in found and not name.endswith(_COUNTER):
