@@ -4,13 +4,14 @@ import argparse
 from pathlib import Path
 
 from sosie.training import fit_command, mini_command, resnet152_command
+from sosie.training.clip import command as clip_command
 
 HELP = "make the models that Triton serves, fit them to a catalog, list them"
 EXTRA = "models"
 
 DEFAULT_REPOSITORY = Path("model_repository")
 
-BUNDLES = {"mini": mini_command, "resnet152": resnet152_command}
+BUNDLES = {"mini": mini_command, "clip": clip_command, "resnet152": resnet152_command}
 """What `sosie models build` makes: a module each with HELP, add_arguments(parser) and run(arguments) -> exit status."""
 
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fitting = commands.add_parser("fit", help="fit a bundle's heads to a catalog; needs the extra `training`")
     fit_command.add_arguments(fitting)
     add_repository(fitting)
-    mini_command.add_arguments(fitting)
+    mini_command.add_weights(fitting)
     add_repository(commands.add_parser("list", help="show the models and embedding spaces of a repository"))
 
 

@@ -20,24 +20,32 @@ PUBLIC = "https://huggingface.co"
 _FETCH = """
 import sys
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import LocalEntryNotFoundError
-try:
-    print(hf_hub_download(sys.argv[1], sys.argv[2]))
-except LocalEntryNotFoundError:  # its message tells of caches, not of the hub
-    sys.exit("it does not answer")
-except Exception as error:
-    sys.exit(" ".join(str(error).split()) or type(error).__name__)
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+repository, *names = sys.argv[1:]
+for name in names:
+    try:
+        print(hf_hub_download(repository, name))
+        break
+    except LocalEntryNotFoundError:  # its message tells of caches, not of the hub
+        sys.exit("it does not answer")
+    except RemoteEntryNotFoundError:
+        continue
+    except Exception as error:
+        sys.exit(" ".join(str(error).split()) or type(error).__name__)
+else:
+    sys.exit("there is no such file")
 """
 
 
-def fetch_file(repository: str, name: str, *, instead: str, limit: float = FETCH_TIMEOUT) -> Path:
+def fetch_file(repository: str, *names: str, instead: str, limit: float = FETCH_TIMEOUT) -> Path:
     """The path of a repository's file in the hub's cache, fetched if it is not there.
 
-    `instead` completes the error's sentence: what to do where the hub cannot be reached. Raises WeightsError.
+    Of several names the first counts that the repository has. `instead` completes the error's sentence: what to do
+    where the hub cannot be reached. Raises WeightsError.
     """
-    where = f"{name} of {repository} from the hub {os.environ.get('HF_ENDPOINT', PUBLIC)}"
+    where = f"{' or '.join(names)} of {repository} from the hub {os.environ.get('HF_ENDPOINT', PUBLIC)}"
     environment = {"HF_HUB_ETAG_TIMEOUT": CONNECT_TIMEOUT, "HF_HUB_DOWNLOAD_TIMEOUT": CONNECT_TIMEOUT, **os.environ}
-    command = [sys.executable, "-c", _FETCH, repository, name]
+    command = [sys.executable, "-c", _FETCH, repository, *names]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False, env=environment)
     except subprocess.TimeoutExpired as error:

@@ -1,0 +1,1 @@
+"""The bundle `clip`: the image and text towers of any open_clip model, exported for Triton."""
