@@ -4,6 +4,7 @@
     ├── WeightsError       a weight package cannot be had, is not what it should be, or cannot be read
     ├── RepositoryError    a model repository cannot be read or written, or holds something else
     ├── VerificationError  a graph that was built does not compute what its network does
+    ├── PrecisionError     a graph of fewer bits cannot be made, or is too far from its float32 original
     ├── FitError           a catalog cannot be read, or holds too little to fit anything to
     └── EvaluationError    nothing can be measured, or what was asked for is unknown
 
@@ -25,6 +26,10 @@ class RepositoryError(TrainingError):
 
 class VerificationError(TrainingError):
     """A graph that was built does not compute what its network does."""
+
+
+class PrecisionError(TrainingError):
+    """A graph of fewer bits cannot be made, or is too far from its float32 original."""
 
 
 class FitError(TrainingError):

@@ -10,7 +10,7 @@ Weights come as packages of the Python package index, so a machine that reaches 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -119,9 +119,22 @@ def assemble(
         figures=figures or {},
     )
     models = (
-        _image_model(names[0], image, space),
-        _text_model(names[1], text, space, sources.tokenizer),
-        _classifier_model(names[2], classifier_graph(sources)),
+        _image_model(names[0], _write(image), space),
+        _text_model(names[1], _write(text), space, sources.tokenizer),
+        _classifier_model(names[2], _write(classifier_graph(sources))),
+    )
+    return Bundle(space, models)
+
+
+def replace_image_graph(bundle: Bundle, graph: bytes, made_by: str) -> Bundle:
+    """The bundle with another graph of its image encoder, and so another space; `made_by` tells graphs apart."""
+    image, text, classifier = bundle.models
+    digest = hashlib.sha256(f"{bundle.space.name} {made_by}".encode()).hexdigest()
+    space = replace(bundle.space, name=f"mini-{digest[:12]}")
+    models = (
+        _image_model(image.name, graph, space),
+        _text_model(text.name, text.files[GRAPH], space, text.files[TOKENIZER]),
+        classifier,
     )
     return Bundle(space, models)
 
@@ -129,7 +142,7 @@ def assemble(
 def image_graph(sources: Sources, look: heads.Projection, meaning: heads.Head) -> GraphBuilder:
     """The encoder of images uint8 [n, 224, 224, 3] -> look, colour and meaning, each [n, size] of unit length."""
     graph = GraphBuilder("image_encoder")
-    picture = _add_picture(graph)
+    picture = add_picture(graph)
     features = efficientnet.add_tower(graph, sources.image, picture)
     graph.output("look", graph.unit(look.add(graph, "look", features)), ["n", look.size])
     graph.output("colour", colour.add_colour(graph, picture), ["n", colour.SIZE])
@@ -152,7 +165,7 @@ def text_graph(sources: Sources, meaning: heads.Head | None = None) -> GraphBuil
 def classifier_graph(sources: Sources) -> GraphBuilder:
     """The classifier of images uint8 [n, 224, 224, 3] -> probabilities [n, 1000]."""
     graph = GraphBuilder("classifier")
-    features = efficientnet.add_tower(graph, sources.image, _add_picture(graph))
+    features = efficientnet.add_tower(graph, sources.image, add_picture(graph))
     probabilities = efficientnet.add_classifier(graph, sources.image, features)
     graph.output("probabilities", probabilities, ["n", imagenet.CLASSES])
     return graph
@@ -161,18 +174,18 @@ def classifier_graph(sources: Sources) -> GraphBuilder:
 def features_graph(sources: Sources) -> GraphBuilder:
     """The bare tower on which heads are fitted: image uint8 [n, 224, 224, 3] -> features [n, 1280]."""
     graph = GraphBuilder("features")
-    features = efficientnet.add_tower(graph, sources.image, _add_picture(graph))
+    features = efficientnet.add_tower(graph, sources.image, add_picture(graph))
     graph.output("features", features, ["n", efficientnet.FEATURES])
     return graph
 
 
-def _add_picture(graph: GraphBuilder) -> str:
+def add_picture(graph: GraphBuilder) -> str:
     """The input `image`, as float32 [n, 3, 224, 224] of 0..255."""
     image = graph.input("image", UINT8, ["n", efficientnet.SIZE, efficientnet.SIZE, 3])
     return graph.node("Cast", graph.node("Transpose", image, perm=[0, 3, 1, 2]), to=FLOAT)
 
 
-def _image_model(name: str, graph: GraphBuilder, space: EmbeddingSpace) -> Model:
+def _image_model(name: str, graph: bytes, space: EmbeddingSpace) -> Model:
     parameters = describe_encoder("image_encoder", space, IMAGE_INPUT)
     answers = _answers(space, ("look", "colour", "meaning"))
     config = write_config(
@@ -181,7 +194,7 @@ def _image_model(name: str, graph: GraphBuilder, space: EmbeddingSpace) -> Model
     return _folder(name, graph, config)
 
 
-def _text_model(name: str, graph: GraphBuilder, space: EmbeddingSpace, tokenizer: bytes) -> Model:
+def _text_model(name: str, graph: bytes, space: EmbeddingSpace, tokenizer: bytes) -> Model:
     accepted = TextInput(max_tokens=minilm.MAX_TOKENS, tokenizer_sha256=hashlib.sha256(tokenizer).hexdigest())
     parameters = describe_encoder("text_encoder", space, accepted)
     accepts = Tensor("tokens", "INT64", (-1,))
@@ -190,7 +203,7 @@ def _text_model(name: str, graph: GraphBuilder, space: EmbeddingSpace, tokenizer
     return _folder(name, graph, config, {TOKENIZER: tokenizer})
 
 
-def _classifier_model(name: str, graph: GraphBuilder) -> Model:
+def _classifier_model(name: str, graph: bytes) -> Model:
     parameters = describe_classifier(LABEL_SET, imagenet.read_classes(), IMAGE_INPUT)
     answers = [Tensor("probabilities", "FP32", (imagenet.CLASSES,))]
     config = write_config(name, accepts=_IMAGE, answers=answers, parameters=parameters, threads=THREADS)
@@ -204,8 +217,13 @@ def _answers(space: EmbeddingSpace, parts: Sequence[str]) -> list[Tensor]:
     return [Tensor(part.name, "FP32", (part.size,)) for part in space.parts if part.name in parts]
 
 
-def _folder(name: str, graph: GraphBuilder, config: str, further: Mapping[str, bytes] | None = None) -> Model:
-    return Model(name, {GRAPH: graph.model().SerializeToString(), CONFIG: config.encode(), **(further or {})})
+def _folder(name: str, graph: bytes, config: str, further: Mapping[str, bytes] | None = None) -> Model:
+    return Model(name, {GRAPH: graph, CONFIG: config.encode(), **(further or {})})
+
+
+def _write(graph: GraphBuilder) -> bytes:
+    data: bytes = graph.model().SerializeToString()
+    return data
 
 
 def _without_padding(tokenizer: bytes) -> bytes:
