@@ -1,13 +1,14 @@
-"""Makes one catalog of the real photographs: `python benchmarks/real_catalogs.py DATA OUT.jsonl`.
+"""Makes one catalog of real photographs: `python benchmarks/real_catalogs.py DATA OUT.jsonl [SET]`.
 
-DATA is the folder that holds luma/ and eshop/; the catalog's picture paths are relative to it, so that DATA is also
-what `sosie index --images` takes. A product of luma is a model in one colour, with its views as pictures.
+SET is `shops` (luma and eshop, if nothing is said) or `clothing` (clothing-small-256). DATA is the folder that holds
+their folders; the catalog's picture paths are relative to it, so that DATA is also what `sosie index --images` takes.
+A product of luma is a model in one colour, with its views as pictures.
 """
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -67,15 +68,40 @@ def read_eshop(data: Path) -> Iterator[product_pb2.Product]:
         )
 
 
+def read_clothing(data: Path) -> Iterator[product_pb2.Product]:
+    """3,781 photographs that users took, each a product of its own; the attribute `split` says which is learned from."""
+    for picture in sorted((data / "clothing-small-256").glob("*/*/*.jpg")):
+        split, kind = picture.parts[-3:-1]
+        yield product_pb2.Product(
+            shop="clothing",
+            product_id=picture.stem,
+            title=kind,
+            category_path=[kind],
+            url=f"https://clothing.example/{picture.stem}",
+            availability=product_pb2.IN_STOCK,
+            attributes={"split": split},
+            pictures=[product_pb2.Picture(id="1", path=str(picture.relative_to(data)))],
+        )
+
+
+def read_shops(data: Path) -> Iterator[product_pb2.Product]:
+    """The products of luma and of eshop."""
+    yield from read_luma(data)
+    yield from read_eshop(data)
+
+
+SETS: dict[str, Callable[[Path], Iterator[product_pb2.Product]]] = {"shops": read_shops, "clothing": read_clothing}
+
+
 def make_price(currency: str, amount: str) -> product_pb2.Price:
     """A price from its decimal notation."""
     units, _, decimals = amount.partition(".")
     return product_pb2.Price(currency_code=currency, units=int(units), nanos=int(decimals.ljust(9, "0")[:9] or 0))
 
 
-def write_catalog(data: Path, out: Path) -> int:
-    """Writes both shops' products as one catalog; gives their number."""
-    products = [*read_luma(data), *read_eshop(data)]
+def write_catalog(data: Path, out: Path, name: str = "shops") -> int:
+    """Writes the products of one of SETS as a catalog; gives their number."""
+    products = list(SETS[name](data))
     with out.open("w", encoding="utf-8") as file:
         for product in products:
             line = json_format.MessageToDict(product, preserving_proto_field_name=True)
@@ -84,6 +110,7 @@ def write_catalog(data: Path, out: Path) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    data, out, name = (*sys.argv[1:], "shops")[:3] if len(sys.argv) in {3, 4} else ("", "", "")
+    if name not in SETS:
         raise SystemExit(__doc__)
-    print(f"{write_catalog(Path(sys.argv[1]), Path(sys.argv[2]))} products")
+    print(f"{write_catalog(Path(data), Path(out), name)} products")
