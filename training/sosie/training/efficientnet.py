@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sosie.training.checkpoints import Arrays
 from sosie.training.graph import GraphBuilder
@@ -17,9 +18,11 @@ SIZE = 224
 FEATURES = 1280
 """Numbers in the pooled features."""
 
-_EPSILON = 1e-3  # of its batch normalisation
-_MEAN, _SCALE = 127.0, 128.0  # as the network was trained: (x - 127) / 128
-_STEM_FILTERS = 32
+EPSILON = 1e-3
+"""Of its batch normalisation."""
+MEAN, SCALE = 127.0, 128.0
+"""As the network was trained: (x - 127) / 128."""
+STEM_FILTERS = 32
 # Repeats, kernel, stride of the first, expansion, filters out.
 _STAGES = (
     (1, 3, 1, 1, 16),
@@ -33,7 +36,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """One inverted residual block: widen, filter each channel, narrow, and add the input where the shapes allow it."""
 
     name: str
@@ -46,12 +49,12 @@ class _Block:
 
 def add_tower(graph: GraphBuilder, weights: Arrays, picture: str) -> str:
     """Adds the network without its classifier: picture float32 [n, 3, 224, 224] of 0..255 -> features [n, 1280]."""
-    centred = graph.node("Sub", picture, graph.number(_MEAN))
-    value = graph.node("Mul", centred, graph.number(1 / _SCALE))
+    centred = graph.node("Sub", picture, graph.number(MEAN))
+    value = graph.node("Mul", centred, graph.number(1 / SCALE))
     size = SIZE
     value = _add_convolution(graph, weights, value, "_conv_stem", "_bn0", stride=2, size=size)
     size //= 2
-    for block in _blocks():
+    for block in blocks():
         value = _add_block(graph, weights, value, block, size)
         size //= block.stride
     value = _add_convolution(graph, weights, value, "_conv_head", "_bn1", size=size)
@@ -65,15 +68,16 @@ def add_classifier(graph: GraphBuilder, weights: Arrays, features: str) -> str:
     return graph.node("Softmax", logits, axis=-1)
 
 
-def _blocks() -> Iterator[_Block]:
-    number, filters = 0, _STEM_FILTERS
+def blocks() -> Iterator[Block]:
+    """The network's blocks, first to last."""
+    number, filters = 0, STEM_FILTERS
     for repeats, kernel, stride, expansion, filters_out in _STAGES:
         for repeat in range(repeats):
-            yield _Block(f"_blocks.{number}", kernel, stride if repeat == 0 else 1, expansion, filters, filters_out)
+            yield Block(f"_blocks.{number}", kernel, stride if repeat == 0 else 1, expansion, filters, filters_out)
             number, filters = number + 1, filters_out
 
 
-def _add_block(graph: GraphBuilder, weights: Arrays, value: str, block: _Block, size: int) -> str:
+def _add_block(graph: GraphBuilder, weights: Arrays, value: str, block: Block, size: int) -> str:
     name, result = block.name, value
     if block.expansion > 1:
         result = _add_convolution(graph, weights, result, f"{name}._expand_conv", f"{name}._bn0", size=size)
@@ -102,17 +106,13 @@ def _add_convolution(
     clip: bool = True,
 ) -> str:
     """A convolution of pictures `size` pixels square with its batch normalisation folded in, then ReLU6."""
-    kernel = weights[f"{convolution}.weight"].astype(np.float64)
-    scale = weights[f"{normalisation}.weight"] / np.sqrt(
-        weights[f"{normalisation}.running_var"].astype(np.float64) + _EPSILON
-    )
-    bias = weights[f"{normalisation}.bias"] - weights[f"{normalisation}.running_mean"] * scale
+    kernel, bias = fold(weights, convolution, normalisation)
     width = kernel.shape[-1]
-    before, after = _same_padding(size, width, stride)
+    before, after = same_padding(size, width, stride)
     result = graph.node(
         "Conv",
         value,
-        graph.array(f"{convolution}.weight", kernel * scale[:, None, None, None]),
+        graph.array(f"{convolution}.weight", kernel),
         graph.array(f"{convolution}.bias", bias),
         kernel_shape=[width, width],
         strides=[stride, stride],
@@ -122,7 +122,19 @@ def _add_convolution(
     return graph.node("Clip", result, graph.number(0.0), graph.number(6.0)) if clip else result
 
 
-def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+def fold(
+    weights: Arrays, convolution: str, normalisation: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A convolution's kernel [out, in, width, width] and bias [out] with its batch normalisation folded in."""
+    kernel = weights[f"{convolution}.weight"].astype(np.float64)
+    scale = weights[f"{normalisation}.weight"] / np.sqrt(
+        weights[f"{normalisation}.running_var"].astype(np.float64) + EPSILON
+    )
+    bias = weights[f"{normalisation}.bias"] - weights[f"{normalisation}.running_mean"] * scale
+    return kernel * scale[:, None, None, None], bias
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's SAME padding, before and after: the odd pixel goes after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
