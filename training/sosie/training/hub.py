@@ -15,7 +15,6 @@ FETCH_TIMEOUT = 1800.0
 """Seconds that one file may take."""
 CONNECT_TIMEOUT = "10"
 """Seconds that the hub may keep the client waiting for an answer."""
-PUBLIC = "https://huggingface.co"
 
 _FETCH = """
 import sys
@@ -43,7 +42,8 @@ def fetch_file(repository: str, *names: str, instead: str, limit: float = FETCH_
     Of several names the first counts that the repository has. `instead` completes the error's sentence: what to do
     where the hub cannot be reached. Raises WeightsError.
     """
-    where = f"{' or '.join(names)} of {repository} from the hub {os.environ.get('HF_ENDPOINT', PUBLIC)}"
+    mirror = f" at {os.environ['HF_ENDPOINT']}" if "HF_ENDPOINT" in os.environ else ""
+    where = f"{' or '.join(names)} of {repository} from the Hugging Face hub{mirror}"
     environment = {"HF_HUB_ETAG_TIMEOUT": CONNECT_TIMEOUT, "HF_HUB_DOWNLOAD_TIMEOUT": CONNECT_TIMEOUT, **os.environ}
     command = [sys.executable, "-c", _FETCH, repository, *names]
     try:
