@@ -69,7 +69,7 @@ def read_eshop(data: Path) -> Iterator[product_pb2.Product]:
 
 
 def read_clothing(data: Path) -> Iterator[product_pb2.Product]:
-    """3,781 photographs that users took, each a product of its own; the attribute `split` says which is learned from."""
+    """3,781 photographs that users took, a product each; the attribute `split` is what they are for."""
     for picture in sorted((data / "clothing-small-256").glob("*/*/*.jpg")):
         split, kind = picture.parts[-3:-1]
         yield product_pb2.Product(
