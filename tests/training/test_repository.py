@@ -6,8 +6,9 @@ import pytest
 
 from sosie.engine.inference import ImageInput
 from sosie.engine.space import EmbeddingSpace, Part
+from sosie.training.committed import write_committed
 from sosie.training.errors import RepositoryError
-from sosie.training.repository import CONFIG, GRAPH, Model, read_entries, write_models
+from sosie.training.repository import CONFIG, GRAPH, Model, find_unbuilt, read_entries, write_models
 from sosie.training.triton_config import Tensor, describe_classifier, describe_encoder, write_config
 
 SPACE = EmbeddingSpace("tiny-1", (Part("look", 4, 1.0),), "look", 10.0, figures={"hit_rate": 0.5})
@@ -87,6 +88,36 @@ def test_foreign_folder_is_kept(tmp_path: Path) -> None:
         write_models(tmp_path, [make_model("one")])
     assert (tmp_path / "one" / CONFIG).read_text() == 'name: "one"\n'
     assert write_models(tmp_path, [make_model("one")], force=True) == ["one"]
+
+
+def test_committed_folder_is_built_into(tmp_path: Path) -> None:
+    """A folder that holds committed configs and no weights is no model yet, and is built into without being forced."""
+    write_committed(tmp_path)
+    assert list(read_entries(tmp_path)) == []
+    assert find_unbuilt(tmp_path) == ["clip_image", "clip_text", "resnet152"]
+
+    assert write_models(tmp_path, [make_model("clip_image")]) == ["clip_image"]
+    assert [entry.name for entry in read_entries(tmp_path)] == ["clip_image"]
+    assert find_unbuilt(tmp_path) == ["clip_text", "resnet152"]
+
+
+def test_model_without_its_weights(tmp_path: Path) -> None:
+    """A config that describes its model but has no weights beside it, as a fresh clone may bring, is no model yet."""
+    write_models(tmp_path, [make_model("one")])
+    (tmp_path / "one" / GRAPH).unlink()
+
+    assert list(read_entries(tmp_path)) == []
+    assert write_models(tmp_path, [make_model("one")]) == ["one"]
+
+
+def test_one_classifier_a_label_set(tmp_path: Path) -> None:
+    """A second classifier of a label set is refused by the first one's name; the same one may be built again."""
+    write_models(tmp_path, [make_model("one", labels=("cat", "dog"))])
+
+    with pytest.raises(RepositoryError, match=r"one serves the label set tiny already; .*--label-set"):
+        write_models(tmp_path, [make_model("two", labels=("cat", "dog"))])
+    assert not (tmp_path / "two").exists()
+    assert write_models(tmp_path, [make_model("one", labels=("cat", "cow"))]) == ["one"]
 
 
 def test_entries(tmp_path: Path) -> None:
