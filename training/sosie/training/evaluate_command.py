@@ -64,6 +64,12 @@ def _add_retrieval(group: "argparse._ArgumentGroup") -> None:  # the only name o
         metavar="PART=W,...",
         help="one more weighting, beside the default one and each part alone; repeatable",
     )
+    add(
+        "--questions",
+        choices=("all", "held-out"),
+        default="all",
+        help="held-out: only products that `sosie models fit` of the same --seed did not learn from (%(default)s)",
+    )
     add("--group-by-product", action="store_true", help="count products, as the service answers, not pictures")
     add(
         "--without-own-product",
@@ -170,6 +176,7 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
             weights=dict(arguments.weights),
             by_product=arguments.group_by_product,
             without_own_product=arguments.without_own_product,
+            held_out=arguments.questions == "held-out",
             seed=arguments.seed,
         ),
         held=Held(arguments.split, arguments.split_attribute, arguments.seed),
@@ -189,7 +196,7 @@ def _tell(message: str) -> None:
 
 def _requirement(text: str) -> str:
     """Looks at its form alone: what reads it needs the extra."""
-    if not re.fullmatch(r".+?(>=|<=)\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", text, re.IGNORECASE):
+    if not re.fullmatch(r"[^<>]+(>=|<=)\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", text, re.IGNORECASE):
         raise argparse.ArgumentTypeError(f"expected metric>=value or metric<=value, got {text!r}")
     return text
 

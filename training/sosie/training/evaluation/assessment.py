@@ -17,7 +17,7 @@ from sosie.training.evaluation.encoding import EncodedCatalog, encode_catalog
 from sosie.training.evaluation.index_recall import IndexRecall, measure_recall
 from sosie.training.evaluation.report import LabelledMap, Report
 from sosie.training.evaluation.requirements import Requirement, check_requirements
-from sosie.training.evaluation.retrieval import Ranking, RetrievalSettings, find_truth, measure_retrieval
+from sosie.training.evaluation.retrieval import Ranking, RetrievalSettings, find_asking, find_truth, measure_retrieval
 from sosie.training.evaluation.towers import Towers, open_classifiers, open_towers
 from sosie.training.evaluation.worst import WorstQuestions, choose_worst, find_worst
 from sosie.training.goods import Goods, make_goods, read_products
@@ -26,6 +26,9 @@ from sosie.v1 import product_pb2
 
 SCORER = "same_product"
 """The folder of the model that `sosie evaluate pairs` judges."""
+
+FITTED = "products_judged_by"
+"""The figure that a space carries which was fitted to a catalog."""
 
 Sink = Callable[[str], None]
 
@@ -58,6 +61,7 @@ class Settings:
         """What the figures depend on beside catalog and space."""
         said: dict[str, object] = {"seed": self.retrieval.seed}
         if self.wants("retrieval"):
+            said["questions"] = "held out" if self.retrieval.held_out else "all"
             said["hits"] = "products" if self.retrieval.by_product else "pictures"
             said["own product by category and brand"] = "left out" if self.retrieval.without_own_product else "counts"
         if self.wants("classification"):
@@ -118,6 +122,11 @@ def _evaluate_models(report: Report, settings: Settings, goods: Sequence[Goods],
     tell(f"embedding space {towers.space.name}")
     catalog = encode_catalog(towers, goods, settings.images, report=note, tell=tell)
     report = replace(report, space=towers.space.name)
+    if FITTED in towers.space.figures and not settings.retrieval.held_out:
+        note(
+            f"{towers.space.name} was fitted: if to this catalog, it has learned from most products that ask here; "
+            "--questions held-out asks about the others alone"
+        )
     if settings.wants("retrieval"):
         report = _evaluate_retrieval(report, settings, catalog, note, tell)
     if settings.wants("classification"):
@@ -170,7 +179,8 @@ def _judge(
                 f"one of {' or '.join(LABEL_SETS)} can be judged"
             )
     judged = [judge_model(model, goods, settings.images, settings.held, report=note, tell=tell) for model in models]
-    judged.append(judge_free_labels(towers, goods, catalog, settings.held, report=note))
+    asking = find_asking(catalog, settings.retrieval) if settings.retrieval.held_out else None
+    judged.append(judge_free_labels(towers, goods, catalog, settings.held, asking=asking, report=note))
     return [each for each in judged if each is not None]
 
 

@@ -1,7 +1,7 @@
 """Which classifiers are judged on which pictures: those of a repository, and labels scored by their text."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from sosie.training.evaluation.classification import (
     measure_reliability,
 )
 from sosie.training.evaluation.encoding import EncodedCatalog
-from sosie.training.evaluation.ranking import Places
+from sosie.training.evaluation.ranking import Flags, Places
 from sosie.training.evaluation.towers import ClassifierModel, Towers
 from sosie.training.goods import Goods
 from sosie.training.heads import Floats
@@ -116,11 +116,13 @@ def judge_free_labels(
     catalog: EncodedCatalog,
     held: Held,
     *,
+    asking: Flags | None = None,
     report: Callable[[str], None],
 ) -> ClassifierReport | None:
     """The catalog's categories scored by their text, as the service scores labels that a caller gives.
 
-    `catalog` is what the space sees of `goods`.
+    `catalog` is what the space sees of `goods`. With `asking` [products of catalog] the pictures of these products are
+    judged, whatever their split.
 
     None, reported, where the space cannot or the catalog has fewer than two categories.
     """
@@ -133,10 +135,15 @@ def judge_free_labels(
     if space.label_part not in texts or space.label_part not in catalog.pictures:
         report(f"{FREE_LABELS}: pictures and sentences of {space.name} do not both fill {space.label_part!r}")
         return None
-    judged = choose_pictures(goods, "category", held)
-    chosen = set(zip(judged.owners.tolist(), judged.paths, strict=True))
-    shown = zip(catalog.places[catalog.owners].tolist(), catalog.paths, strict=True)
-    places = np.array([place for place, pair in enumerate(shown) if pair in chosen], np.int64)
+    if asking is None:
+        judged = choose_pictures(goods, "category", held)
+        chosen = set(zip(judged.owners.tolist(), judged.paths, strict=True))
+        shown = zip(catalog.places[catalog.owners].tolist(), catalog.paths, strict=True)
+        places = np.array([place for place, pair in enumerate(shown) if pair in chosen], np.int64)
+    else:
+        known = np.array([bool(product.category) for product in catalog.goods])
+        places = np.flatnonzero((asking & known)[catalog.owners])
+        held = replace(held, split="held out")
     if not len(places):
         report(f"{FREE_LABELS}: no picture of the split {held.split} has a category")
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sosie.training.errors import EvaluationError
 from sosie.training.evaluation.bootstrap import Estimate
 
-_LIMIT = re.compile(r"\s*(?P<name>.+?)\s*(?P<relation>>=|<=)\s*(?P<limit>[^<>=]+)")
+_LIMIT = re.compile(r"\s*(?P<name>[^<>]+?)\s*(?P<relation>>=|<=)\s*(?P<limit>[^<>=]+)")
 _NEAR_NAMES = 3
 
 

@@ -21,6 +21,7 @@ from sosie.training.evaluation.ranking import (
     CHANCE,
     METRICS,
     NONE,
+    Flags,
     Places,
     Questions,
     Ranked,
@@ -28,6 +29,7 @@ from sosie.training.evaluation.ranking import (
     rank,
 )
 from sosie.training.evaluation.weighting import Side, check_weights, weigh_queries
+from sosie.training.fitting.judging import split
 from sosie.training.goods import Goods
 from sosie.training.heads import Floats
 
@@ -41,12 +43,14 @@ QUESTIONS: Mapping[str, Side] = {"image": "image", "text": "text", "text_without
 class RetrievalSettings:
     """`weights` are further weightings by name; `by_product` ranks products, as the service answers.
 
-    With `without_own_product` the question's own product is no candidate by category and by brand.
+    With `without_own_product` the question's own product is no candidate by category and by brand. With `held_out`
+    only products ask that `sosie models fit` of the same seed sets aside to judge by.
     """
 
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     by_product: bool = False
     without_own_product: bool = False
+    held_out: bool = False
     seed: int = 0
 
 
@@ -109,6 +113,16 @@ def find_truth(goods: Sequence[Goods]) -> Truth:
     return Truth(labels, tuple(left_out))
 
 
+def find_asking(catalog: EncodedCatalog, settings: RetrievalSettings) -> Flags:
+    """Which products [products] ask. Raises EvaluationError where a fitting would hold out none of this catalog."""
+    if not settings.held_out:
+        return np.ones(len(catalog.goods), bool)
+    _, _, judged = split([product.family for product in catalog.goods], settings.seed)
+    if not len(judged):
+        raise EvaluationError("--questions held-out: the catalog is too small for a fitting to hold out any product")
+    return np.isin(np.arange(len(catalog.goods)), judged)
+
+
 def measure_retrieval(
     catalog: EncodedCatalog,
     truth: Truth,
@@ -119,11 +133,12 @@ def measure_retrieval(
 ) -> list[Ranking]:
     """Every kind of question under every weighting; what cannot be asked is reported. Raises EvaluationError."""
     rankings = []
+    asking = find_asking(catalog, settings)
     for question, side in QUESTIONS.items():
         with_words = question != "text_without_words"
         rows = catalog.rows(with_words=with_words)
         filled = catalog.pictures if side == "image" else catalog.titles
-        places = _draw(len(catalog.paths) if side == "image" else len(catalog.goods), settings.seed)
+        places = _draw(np.flatnonzero(asking[catalog.owners] if side == "image" else asking), settings.seed)
         parts = {name: values[places] for name, values in filled.items()}
         asked = {part for part, place in _named_slices(catalog) if part in parts and rows[:, place].any()}
         for weighting, weights in _weightings(catalog, parts, asked, side=side, settings=settings, report=report):
@@ -219,7 +234,7 @@ def _named_slices(catalog: EncodedCatalog) -> Iterator[tuple[str, slice]]:
     return ((part.name, place) for part, place in catalog.space.slices())
 
 
-def _draw(count: int, seed: int) -> Places:
-    if count <= MAX_QUESTIONS:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, MAX_QUESTIONS, replace=False))
+def _draw(places: Places, seed: int) -> Places:
+    if len(places) <= MAX_QUESTIONS:
+        return places
+    return np.sort(np.random.default_rng(seed).choice(places, MAX_QUESTIONS, replace=False))

@@ -1,0 +1,214 @@
+"""`sosie evaluate` as it is called: on the drawn shop with the real towers, and against a real index."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sosie.engine.milvus import MilvusStore
+from sosie.engine.space import EmbeddingSpace, Part
+from sosie.engine.store import Facets, Row
+from sosie.training import evaluate_command
+from sosie.training.errors import EvaluationError
+from sosie.training.evaluation.index_recall import measure_recall
+from stack_fixtures import DrawnShop
+
+pytest.importorskip("sklearn", reason="needs the extra `training`")
+pytest.importorskip("matplotlib", reason="needs the extra `training`")
+
+PRODUCTS = "40"
+LIMIT = 30.0
+
+
+def evaluate(*arguments: str | Path) -> int:
+    """Runs `sosie evaluate` with these arguments."""
+    parser = argparse.ArgumentParser()
+    evaluate_command.add_arguments(parser)
+    return evaluate_command.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def places(shop: DrawnShop, repository: Path, out: Path) -> tuple[str | Path, ...]:
+    return ("--catalog", shop.catalog, "--images", shop.images, "--repository", repository, "--out", out)
+
+
+@pytest.fixture(scope="module")
+def first(
+    drawn_shop: DrawnShop, mini_repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """A report on a part of the drawn shop: its folder, and what report.json says."""
+    out = tmp_path_factory.mktemp("report")
+    assert evaluate(*places(drawn_shop, mini_repository, out), "--max-products", PRODUCTS, "--map-points", "60") == 0
+    said: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return out, said
+
+
+@pytest.mark.slow
+def test_drawn_shop_is_evaluated(first: tuple[Path, dict[str, Any]]) -> None:
+    """Pictures find their product, colour alone says little of the category, and the page shows all sections."""
+    out, said = first
+    metrics = said["metrics"]
+
+    assert metrics["image.default.product.hit_rate@10"]["value"] > 0.9
+    assert metrics["image.colour.category.acc@10"]["value"] < metrics["image.look.category.acc@10"]["value"]
+    assert metrics["text.words.product.hit_rate@10"]["value"] == 1
+    assert metrics["classification.free_labels.accuracy"]["count"] > 0
+    assert metrics["data.products"]["value"] == 40
+    assert any("--max-products 40" in note for note in said["notes"])
+    shown = (out / "report.html").read_text()
+    for section in ("retrieval", "worst", "classification", "map", "data"):
+        assert f'<h2 id="{section}">' in shown
+
+
+@pytest.mark.slow
+def test_earlier_report_and_limits(
+    first: tuple[Path, dict[str, Any]],
+    drawn_shop: DrawnShop,
+    mini_repository: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same run again changes nothing; a limit that fails ends with 1 and a line, after the report is written."""
+    out, said = first
+    status = evaluate(
+        "retrieval",
+        *places(drawn_shop, mini_repository, tmp_path / "again"),
+        *("--max-products", PRODUCTS, "--map-points", "0"),
+        *("--against", out / "report.json"),
+        *("--require", "image.default.product.hit_rate@10>=0.5", "--require", "image.default.category.map>=1"),
+    )
+
+    assert status == 1
+    told = capsys.readouterr().out
+    assert "image.default.category.map >= 1: FAILS" in told
+    assert "image.default.product.hit_rate@10 >= 0.5: holds" in told
+    again = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert not [one for one in again["differences"] if one["change"]]
+    assert {name for name in said["metrics"] if name.startswith("image")} <= set(again["metrics"])
+
+
+def test_data_needs_no_models(drawn_shop: DrawnShop, tmp_path: Path) -> None:
+    """The data report alone looks at the catalog, and at no model."""
+    limit = ("--require", "data.unusable_pictures<=0")
+    arguments = ("data", *places(drawn_shop, tmp_path / "none", tmp_path / "out"), "--max-products", "10")
+    assert evaluate(*arguments, *limit) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["space"] is None
+
+
+def test_mistakes_are_one_line(drawn_shop: DrawnShop, tmp_path: Path) -> None:
+    """What is missing or unknown is said in one line, with what to change."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "empty.jsonl").write_text("")
+    catalog, images, out = drawn_shop.catalog, drawn_shop.images, tmp_path / "out"
+
+    def told(*arguments: str | Path) -> str:
+        with pytest.raises(SystemExit) as caught:
+            evaluate("--out", out, *arguments)
+        message = str(caught.value)
+        assert message.startswith("sosie evaluate: ")
+        assert "\n" not in message
+        return message
+
+    some = ("--catalog", catalog, "--images", images)
+    assert "holds no encoders" in told(*some, "--repository", tmp_path / "models", "retrieval")
+    assert "is no folder" in told(*some, "--repository", tmp_path / "gone", "retrieval")
+    assert "with --images" in told("--catalog", catalog, "--images", tmp_path / "gone")
+    assert "holds no product" in told("--catalog", tmp_path / "empty.jsonl", "--images", images, "data")
+    assert "cannot read the catalog" in told("--catalog", tmp_path / "gone.jsonl", "--images", images, "data")
+    assert "neither a path ending in .db" in told(*some, "--store", "localhost:19530")
+    assert "cannot read the earlier report" in told(*some, "--against", tmp_path / "gone.json", "data")
+    few = ("data", "--max-products", "5")
+    assert "was not measured; the nearest are" in told(*some, *few, "--require", "data.product>=1")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="cannot write to"):
+        evaluate("--out", tmp_path / "file", *some, *few)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--require", "map"],
+        ["--weights", "look"],
+        ["--weights", "look=101"],
+        ["--weights", "=1"],
+        ["--max-products", "0"],
+        ["--map-points", "-1"],
+        ["--split", "train"],
+        ["index"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Malformed options are argparse's to refuse."""
+    with pytest.raises(SystemExit) as caught:
+        evaluate("--catalog", "c", "--images", "i", "--out", "o", *arguments)
+    assert caught.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+INDEX = EmbeddingSpace(
+    name="index-1",
+    parts=(Part("look", 8, 1.0), Part("words", 4, 0.0, 1.0)),
+    label_part="look",
+    label_scale=1.0,
+)
+
+
+def make_rows(count: int) -> list[Row]:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        parts = {part.name: rng.normal(size=part.size).astype(np.float32) for part in INDEX.parts}
+        vector = INDEX.assemble({name: values / np.linalg.norm(values) for name, values in parts.items()})
+        rows.append(Row(f"{number:032x}", f"p{number}", 0, vector, Facets("s"), b""))
+    return rows
+
+
+async def test_index_is_compared_with_exact_search(tmp_path: Path) -> None:
+    """A real index with exact search finds all of it; rows that the catalog does not know are compared, too."""
+    store = MilvusStore(str(tmp_path / "index.db"), "sosie")
+    rows = make_rows(150)
+    try:
+        await store.create(INDEX, timeout=LIMIT)
+        await store.upsert(rows, timeout=LIMIT)
+        keys = [row.key for row in rows[:60]] + ["gone"]
+        found = await measure_recall(store, keys, seed=0, tell=lambda _: None)
+        with pytest.raises(EvaluationError, match="holds 150 rows, and none of this catalog's pictures"):
+            await measure_recall(store, ["gone"], seed=0, tell=lambda _: None)
+    finally:
+        await store.close()
+
+    assert (found.space, found.rows, found.questions) == ("index-1", 150, 60)
+    assert found.fetched > 60
+    for question in ("image", "words"):
+        assert {name: each.value for name, each in found.estimates[question].items()} == {
+            "recall@10": 1.0,
+            "recall@100": 1.0,
+        }
+
+
+class Forgetful:
+    """A store that finds every other row of what the real one finds."""
+
+    def __init__(self, store: MilvusStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def search(self, *arguments: Any, **options: Any) -> Any:
+        return (await self._store.search(*arguments, **options))[::2]
+
+
+async def test_what_an_index_misses_is_counted(tmp_path: Path) -> None:
+    """An index that forgets every other neighbour has a recall@10 of a half."""
+    store = MilvusStore(str(tmp_path / "index.db"), "sosie")
+    rows = make_rows(120)
+    try:
+        await store.create(INDEX, timeout=LIMIT)
+        await store.upsert(rows, timeout=LIMIT)
+        found = await measure_recall(Forgetful(store), [row.key for row in rows], seed=0, tell=lambda _: None)
+    finally:
+        await store.close()
+    assert found.estimates["image"]["recall@10"].value == pytest.approx(0.5)
