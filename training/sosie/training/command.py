@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sosie.training import fit_command, mini_command, resnet152_command
+from sosie.training import fit_command, mini_command, resnet152_command, same_product_command
 from sosie.training.clip import command as clip_command
 
 HELP = "make the models that Triton serves, fit them to a catalog, list them"
@@ -16,7 +16,7 @@ BUNDLES = {"mini": mini_command, "clip": clip_command, "resnet152": resnet152_co
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the subcommands build, fit and list."""
+    """Adds the subcommands build, fit, same-product and list."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = commands.add_parser("build", help="make model folders from trained weights")
     bundles = build.add_subparsers(dest="bundle", required=True, metavar="BUNDLE")
@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fit_command.add_arguments(fitting)
     add_repository(fitting)
     mini_command.add_weights(fitting)
+    pairs = commands.add_parser("same-product", help="fit the head that says whether two pictures show one product")
+    same_product_command.add_arguments(pairs)
+    add_repository(pairs)
     add_repository(commands.add_parser("list", help="show the models and embedding spaces of a repository"))
 
 
@@ -38,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the chosen subcommand."""
     from sosie.training.errors import TrainingError  # noqa: PLC0415  # what needs the extra is imported when it is used
 
-    actions = {"fit": fit_command.run, "list": _list}
+    actions = {"fit": fit_command.run, "same-product": same_product_command.run, "list": _list}
     actions |= {"build": BUNDLES[arguments.bundle].run} if arguments.action == "build" else {}
     try:
         return actions[arguments.action](arguments)

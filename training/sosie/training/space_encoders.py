@@ -83,10 +83,9 @@ def encode_pictures(session: onnxruntime.InferenceSession, pictures: Pictures) -
 
 
 def _find(repository: Path, role: str, space: str) -> Iterator[str]:
-    """The folders of a space's encoders; committed configs whose graphs are not built are passed over."""
+    """The folders of a space's encoders."""
     for entry in read_entries(repository):
-        spoken = entry.space is not None and entry.space.name == space
-        if spoken and entry.role == role and (repository / entry.name / GRAPH).is_file():
+        if entry.role == role and entry.space is not None and entry.space.name == space:
             yield entry.name
 
 

@@ -144,6 +144,27 @@ def _accelerate(accelerator: Accelerator) -> Message:
     return {"execution_accelerators": {"gpu_execution_accelerator": [chosen]}}
 
 
+def derive_config(config: str, *, name: str, parameters: Mapping[str, str], answers: Sequence[Tensor]) -> str:
+    """The config of a model made from another: with a name of its own, other values of parameters, further outputs.
+
+    `config` is one that `write_config` wrote, which has the parameters already. Paths that end in the old name, those
+    of TensorRT's cached engines, end in the new one.
+    """
+    old = re.search(rf"^name: {_STRING}", config, re.MULTILINE)
+    if old is None:
+        raise ValueError("the config names no model")
+    derived = config.replace(f'/{old[1]}"', f'/{name}"').replace(old[0], f"name: {_quote(name)}", 1)
+
+    def replace(found: re.Match[str]) -> str:
+        key, value = _unquote(found[1]), found[2]
+        return found[0].replace(f'"{value}"', _quote(parameters[key])) if key in parameters else found[0]
+
+    derived = _PARAMETER.sub(replace, derived)
+    added = "".join(f"{line}\n" for answer in answers for line in _block("output", _tensor(answer)))
+    before, output, after = derived.partition("output {")
+    return before + added + output + after
+
+
 def _tensor(tensor: Tensor) -> Message:
     return {"name": tensor.name, "data_type": Symbol(f"TYPE_{tensor.dtype}"), "dims": list(tensor.dims)}
 

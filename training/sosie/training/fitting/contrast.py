@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from sosie.training import parts
-from sosie.training.fitting.judging import measure_recall
+from sosie.training.fitting.judging import Places, measure_recall
+from sosie.training.fitting.losses import contrastive
+from sosie.training.fitting.running import seeded_torch
+from sosie.training.fitting.sampling import by_product
 from sosie.training.heads import Floats, Perceptron, Projection
 
 SIZE = 256
@@ -32,7 +34,6 @@ MAX_LOG_SCALE = 4.6052
 """CLIP's bound: cosines are scaled by 100 at most."""
 PATIENCE = 15
 """Epochs without a better held-out figure after which it stops."""
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Pairs:
     """Pictures and sentences of products: `pictures` [n, 1280] show `owners` [n], rows of `sentences` [m, 4, 384]."""
 
     pictures: Floats
-    owners: npt.NDArray[np.int64]
+    owners: Places
     sentences: Floats
 
-    def select(self, products: npt.NDArray[np.int64]) -> "Pairs":
+    def select(self, products: Places) -> "Pairs":
         """Those of some products alone, numbered anew in the order given."""
         places = np.full(len(self.sentences), -1)
         places[products] = np.arange(len(products))
@@ -68,34 +69,42 @@ def fit_heads(
     epochs: int,
     seed: int,
     tell: Callable[[str], None],
+    batch: int = BATCH,
+    neighbours: Places | None = None,
 ) -> Heads:
     """Fits heads to `taught`; keeps those of the epoch that serves `watched`, of which nothing is learned, best.
 
-    `classes` are features [c, 1280] that stand for classes, and the vectors [c, 384] of their names. The same seed
-    gives the same heads on the same machine.
+    `classes` are features [c, 1280] that stand for classes, and the vectors [c, 384] of their names. `neighbours`
+    [products, k] are hard negatives that come into their product's batch, -1 for none; `batch` is in products. The same
+    seed gives the same heads on the same machine. Raises FitError where memory runs out.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return _Fitting(taught, watched, classes, epochs, seed).run(tell)
-    finally:
-        torch.set_num_threads(threads)
+    with seeded_torch(seed, batch):
+        fitting = _Fitting(taught, watched, classes, epochs=epochs, seed=seed, batch=batch, neighbours=neighbours)
+        return fitting.run(tell)
 
 
 class _Fitting:
     """The state of one fitting."""
 
-    def __init__(self, taught: Pairs, watched: Pairs, classes: tuple[Floats, Floats], epochs: int, seed: int) -> None:
+    def __init__(
+        self,
+        taught: Pairs,
+        watched: Pairs,
+        classes: tuple[Floats, Floats],
+        *,
+        epochs: int,
+        seed: int,
+        batch: int,
+        neighbours: Places | None,
+    ) -> None:
         self._rng = np.random.default_rng(seed)
         self._mean, self._deviation = taught.pictures.mean(0), taught.pictures.std(0) + 1e-3
         self._taught, self._watched, self._epochs = taught, watched, epochs
         self._pictures = self._standardise(taught.pictures)
         self._sentences = torch.tensor(taught.sentences)
         self._classes = self._standardise(classes[0]), torch.tensor(classes[1])
-        order = np.argsort(taught.owners, kind="stable")
-        self._by_product = np.split(order, np.cumsum(np.bincount(taught.owners, minlength=len(taught.sentences)))[:-1])
+        self._by_product = by_product(taught.owners, len(taught.sentences))
+        self._neighbours = neighbours
 
         self._image = torch.nn.Linear(taught.pictures.shape[1], SIZE, bias=False)
         self._text = torch.nn.Sequential(
@@ -110,7 +119,8 @@ class _Fitting:
             ],
             LEARNING_RATE / 2,
         )
-        self._batches = max(1, round(len(taught.sentences) / BATCH))
+        company = 1 if neighbours is None else 1 + neighbours.shape[1]
+        self._batches = max(1, round(len(taught.sentences) * company / batch))
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, LEARNING_RATE, total_steps=epochs * self._batches + 1
         )
@@ -119,7 +129,7 @@ class _Fitting:
         best, kept = -1.0, self._export(0)
         for epoch in range(1, self._epochs + 1):
             order = self._rng.permutation(len(self._sentences))
-            losses = [self._step(products) for products in np.array_split(order, self._batches)]
+            losses = [self._step(self._join(products)) for products in np.array_split(order, self._batches)]
             heads = self._export(epoch)
             figure = judge(heads, self._watched)
             if figure > best:
@@ -130,7 +140,14 @@ class _Fitting:
                 break
         return kept
 
-    def _step(self, products: npt.NDArray[np.int64]) -> float:
+    def _join(self, products: Places) -> Places:
+        """Products with their hard negatives, each once: what is there twice would be its own false foe."""
+        if self._neighbours is None:
+            return products
+        near = self._neighbours[products].ravel()
+        return np.unique(np.concatenate([products, near[near >= 0]]))
+
+    def _step(self, products: Places) -> float:
         """One step on a picture and a sentence of each product, and as many classes again, half of them at most."""
         shown = [self._rng.choice(self._by_product[product]) for product in products]
         said = self._rng.choice(len(SENTENCE_SHARES), len(products), p=SENTENCE_SHARES)
@@ -139,9 +156,7 @@ class _Fitting:
         sentences = torch.cat([self._sentences[products, said], self._classes[1][named]])
         left = functional.normalize(self._image(functional.dropout(pictures, PICTURE_DROPOUT)), dim=1)
         right = functional.normalize(self._text(functional.dropout(sentences, SENTENCE_DROPOUT)), dim=1)
-        logits = left @ right.T * self._log_scale.clamp(max=MAX_LOG_SCALE).exp()
-        truth = torch.arange(len(logits))
-        loss = (functional.cross_entropy(logits, truth) + functional.cross_entropy(logits.T, truth)) / 2
+        loss = contrastive(left, right, self._log_scale.clamp(max=MAX_LOG_SCALE).exp())
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()

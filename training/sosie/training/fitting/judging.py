@@ -1,4 +1,4 @@
-"""How well sentences find pictures, measured on products that were held out."""
+"""How well sentences find pictures, and pictures other pictures, measured on products that were held out."""
 
 import math
 from collections.abc import Sequence
@@ -7,17 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sosie.training.errors import FitError
 from sosie.training.heads import Floats
 
+FEWEST_FAMILIES = 10
 FIRST = 10
 FIRST_OF_CATEGORY = 5
 ONE_SIDED_5_PERCENT = 1.645
+AT_ONCE = 256
+"""Questions whose similarities with all pictures are held in memory at a time."""
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """What is tried as the weight of `meaning` beside `words` at weight 1."""
 SCALES = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0)
 """What is tried to turn cosines into logits."""
 
 Places = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,67 @@ class Recall:
         return float((1 / self.ranks).mean())
 
     def is_better_than(self, other: "Recall") -> bool:
-        """Whether the same sentences fare better, beyond chance.
+        """Whether the same sentences fare better, beyond chance."""
+        return are_gains(1 / self.ranks - 1 / other.ranks)
 
-        By a one-sided test at 5 %: the mean gain in reciprocal rank is above 1.645 times its standard error.
-        """
-        gains = 1 / self.ranks - 1 / other.ranks
-        error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-        return bool(gains.mean() > ONE_SIDED_5_PERCENT * error)
+
+def are_gains(gains: Doubles, clusters: Sequence[str] | None = None) -> bool:
+    """Whether gains [n] are above 0 beyond chance.
+
+    By a one-sided test at 5 %: their mean is above 1.645 times its standard error. Gains of one of the `clusters` [n]
+    count as one, their mean: views of one family are no independent evidence.
+    """
+    if clusters is not None:
+        _, numbers = np.unique(np.array(clusters), return_inverse=True)
+        gains = np.bincount(numbers, gains) / np.bincount(numbers)
+    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
+    return bool(gains.mean() > ONE_SIDED_5_PERCENT * error) if len(gains) else False
+
+
+@dataclass(frozen=True)
+class PictureFinds:
+    """What pictures [n] find, each for itself.
+
+    `reciprocal_ranks` are of the nearest other view of the same product, `precisions` the share of the first five that
+    show its category, the own product left out. NaN where there is no other view, or no category.
+    """
+
+    reciprocal_ranks: Doubles
+    precisions: Doubles
+
+    def mean(self, name: str) -> float:
+        """The mean of one of both, over the pictures that have it; 0 without any."""
+        values = getattr(self, name)
+        known = values[~np.isnan(values)]
+        return float(known.mean()) if len(known) else 0.0
+
+    def gains(self, other: "PictureFinds", name: str, clusters: Sequence[str]) -> bool:
+        """Whether the same pictures fare better in one of both than in `other`, beyond chance."""
+        gains = getattr(self, name) - getattr(other, name)
+        known = ~np.isnan(gains)
+        return are_gains(gains[known], [cluster for cluster, kept in zip(clusters, known, strict=True) if kept])
+
+
+def measure_pictures(vectors: Floats, asked: Places, owners: Places, categories: Sequence[str]) -> PictureFinds:
+    """What the pictures at the places `asked` find among all, whose vectors are [n, size] and show `owners` [n].
+
+    The question's own picture is no candidate; a tie counts against what is looked for.
+    """
+    names = np.array(categories)[owners]
+    ranks, precisions = [], []
+    for start in range(0, len(asked), AT_ONCE):
+        places = asked[start : start + AT_ONCE]
+        similarity = vectors[places] @ vectors.T
+        similarity[np.arange(len(places)), places] = -np.inf
+        own = owners[None, :] == owners[places][:, None]
+        best = np.where(own, similarity, -np.inf).max(1)
+        rank = 1 / (((similarity >= best[:, None]) & ~own).sum(1) + 1)
+        ranks.append(np.where(np.isfinite(best), rank, np.nan))
+        similarity[own] = -np.inf
+        near = np.argsort(-similarity, axis=1, kind="stable")[:, :FIRST_OF_CATEGORY]
+        share = (names[near] == names[places][:, None]).mean(1)
+        precisions.append(np.where(names[places] != "", share, np.nan))
+    return PictureFinds(np.concatenate(ranks or [np.zeros(0)]), np.concatenate(precisions or [np.zeros(0)]))
 
 
 def measure_recall(sentences: Floats, products: Places, pictures: Floats, owners: Places) -> Recall:
@@ -95,6 +154,15 @@ def choose_scale(cosines: Floats, truth: Places, fallback: float) -> float:
         right = logits[np.arange(len(truth)), truth]
         losses.append(float((np.log(np.exp(logits - peak[:, None]).sum(1)) + peak - right).mean()))
     return SCALES[int(np.argmin(losses))]
+
+
+def check_families(families: Sequence[str]) -> None:
+    """Raises FitError where there are too few families to learn from some and be judged by others."""
+    if len(set(families)) < FEWEST_FAMILIES:
+        raise FitError(
+            f"needs at least {FEWEST_FAMILIES} products of different titles with a readable picture, the catalog has "
+            f"{len(set(families))}"
+        )
 
 
 def split(families: Sequence[str], seed: int) -> tuple[Places, Places, Places]:

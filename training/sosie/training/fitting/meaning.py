@@ -7,14 +7,12 @@ from functools import partial
 import numpy as np
 
 from sosie.training import imagenet, mini, parts
-from sosie.training.errors import FitError
-from sosie.training.fitting.contrast import Heads, Pairs, embed_pictures, embed_sentences, fit_heads
+from sosie.training.fitting.contrast import BATCH, Heads, Pairs, embed_pictures, embed_sentences, fit_heads
 from sosie.training.fitting.features import CatalogFeatures
-from sosie.training.fitting.judging import Places, choose_scale, choose_weight, measure_recall, split
+from sosie.training.fitting.judging import Places, check_families, choose_scale, choose_weight, measure_recall, split
+from sosie.training.fitting.sampling import Views, mine_neighbours, number
 from sosie.training.heads import Floats, Projection
 from sosie.training.sentences import encode_sentences
-
-FEWEST_FAMILIES = 10
 
 _TITLE = 1  # its place among Goods.sentences
 
@@ -35,15 +33,18 @@ class Outcome:
 
 
 def fit(
-    sources: mini.Sources, catalog: CatalogFeatures, *, seed: int, epochs: int, tell: Callable[[str], None]
+    sources: mini.Sources,
+    catalog: CatalogFeatures,
+    *,
+    seed: int,
+    epochs: int,
+    tell: Callable[[str], None],
+    batch: int = BATCH,
+    hard_negatives: int = 0,
 ) -> Outcome:
     """Fits heads to a catalog. Raises FitError where it holds too few products."""
     families = [product.family for product in catalog.goods]
-    if len(set(families)) < FEWEST_FAMILIES:
-        raise FitError(
-            f"needs at least {FEWEST_FAMILIES} products of different titles with a readable picture, the catalog has "
-            f"{len(set(families))}"
-        )
+    check_families(families)
     taught, watched, judged = split(families, seed)
     pairs = Pairs(catalog.pictures, catalog.owners, catalog.sentences)
     tell(f"fitting to {len(taught):,} products; {len(watched):,} are watched, {len(judged):,} judged by")
@@ -56,6 +57,8 @@ def fit(
         epochs=epochs,
         seed=seed,
         tell=tell,
+        batch=batch,
+        neighbours=_mine(sources, catalog, taught, hard_negatives) if hard_negatives else None,
     )
     held = pairs.select(judged)
     unfitted = parts.class_meaning(_probabilities(sources, held.pictures), names)
@@ -116,6 +119,15 @@ def _calibrate(sources: mini.Sources, heads: Heads, seen: Pairs, categories: lis
     cosines = pictures[known] @ embed_sentences(heads, vectors).T
     truth: Places = np.searchsorted(np.array(labels), shown[known])
     return weight, choose_scale(cosines, truth, mini.LABEL_SCALE)
+
+
+def _mine(sources: mini.Sources, catalog: CatalogFeatures, taught: Places, count: int) -> Places:
+    """The most similar products of each of the taught ones, by look as it is and stays."""
+    look = Projection.whiten(sources.image)
+    vectors = parts.look(catalog.pictures, look.mean, look.matrix)
+    kinds = number([product.category for product in catalog.goods])
+    views = Views(vectors, catalog.owners, np.arange(len(catalog.goods)), kinds).select(taught)
+    return mine_neighbours(views.vectors, views, count)
 
 
 def _class_names(sources: mini.Sources) -> Floats:
