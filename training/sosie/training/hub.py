@@ -18,21 +18,26 @@ CONNECT_TIMEOUT = "10"
 
 _FETCH = """
 import sys
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.utils import get_session
 repository, *names = sys.argv[1:]
+try:  # once: the client asks again for half a minute where nobody answers
+    get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    answers = True
+except Exception:
+    answers = False
 for name in names:
     try:
-        print(hf_hub_download(repository, name))
+        print(hf_hub_download(repository, name, local_files_only=not answers))
         break
-    except LocalEntryNotFoundError:  # its message tells of caches, not of the hub
-        sys.exit("it does not answer")
-    except RemoteEntryNotFoundError:
-        continue
+    except EntryNotFoundError as error:
+        if answers and isinstance(error, LocalEntryNotFoundError):  # it has gone since
+            sys.exit("it does not answer")
     except Exception as error:
         sys.exit(" ".join(str(error).split()) or type(error).__name__)
 else:
-    sys.exit("there is no such file")
+    sys.exit("there is no such file" if answers else "it does not answer")
 """
 
 

@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,6 @@ LABEL_PROMPT = "a photo of a {}"
 FILE_LIMIT = 2**31 - 2**20
 """Bytes in one ONNX file, which is one message of protocol buffers, less what the nodes take."""
 
-Precision = Literal["fp32", "fp16"]
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 Tell = Callable[[str], None]
 
@@ -64,13 +63,13 @@ class Towers:
     """What else the vectors depend on, such as the pictures that a quantisation was calibrated with."""
 
 
-def export_towers(loaded: Loaded, *, precision: Precision, tell: Tell) -> Towers:
+def export_towers(loaded: Loaded, *, half: bool, tell: Tell) -> Towers:
     """Exports both towers and compares them with torch.
 
-    With fp16 `loaded` is halved on the way. Raises WeightsError where a tower does not fit into a file, and
-    VerificationError where what was made differs.
+    With `half` the network becomes one of half precision on the way. Raises WeightsError where a tower does not fit
+    into a file, and VerificationError where what was made differs.
     """
-    _check_sizes(loaded.network, precision)
+    _check_sizes(loaded.network, half=half)
     tell("writing the tokenizer, comparing it with open_clip's")
     tokenizer = export_tokenizer(loaded.tokenizer)
     check_tokenizer(loaded.tokenizer, tokenizer)
@@ -78,7 +77,7 @@ def export_towers(loaded: Loaded, *, precision: Precision, tell: Tell) -> Towers
     tokens: npt.NDArray[np.int64] = loaded.tokenizer(list(SENTENCES)).numpy()
     look = _run(_image_tower(loaded), pictures)
     said = _run(TextTower(loaded.network, tokenizer.stripped), tokens)
-    if precision == "fp16":
+    if half:
         loaded.network.half()
     tell("exporting the image tower")
     graph = _export(_image_tower(loaded), pictures, "image", ("look",))
@@ -88,8 +87,8 @@ def export_towers(loaded: Loaded, *, precision: Precision, tell: Tell) -> Towers
     graph = _export(TextTower(loaded.network, tokenizer.stripped), tokens, "tokens", ("look", "words"))
     text = Tower(graph, {"tokens": tokens}, {"look": said, "words": said})
     for name, tower in (("image", image), ("text", text)):
-        _verify(f"the {name} tower", tower, tell, half=precision == "fp16")
-    return Towers(loaded, image, text, tokenizer, precision)
+        _verify(f"the {name} tower", tower, tell, half=half)
+    return Towers(loaded, image, text, tokenizer, "fp16" if half else "fp32")
 
 
 def assemble(towers: Towers, *, prefix: str, figures: Mapping[str, float] | None = None) -> Bundle:
@@ -140,15 +139,15 @@ def _verify(name: str, tower: Tower, tell: Tell, *, half: bool) -> None:
         verify_parts(name, tower.expected, found, half=half)
 
 
-def _check_sizes(network: torch.nn.Module, precision: Precision) -> None:
-    width = 2 if precision == "fp16" else 4
+def _check_sizes(network: torch.nn.Module, *, half: bool) -> None:
+    width = 2 if half else 4  # bytes
     image = sum(parameter.numel() for parameter in network.visual.parameters())
     text = sum(parameter.numel() for parameter in network.parameters()) - image
     for name, count in (("image", image), ("text", text)):
         if count * width > FILE_LIMIT:
-            half = "; --precision fp16 halves that" if width > 2 and count * 2 <= FILE_LIMIT else ""  # noqa: PLR2004  # bytes
+            smaller = "; --precision fp16 halves that" if not half and count * 2 <= FILE_LIMIT else ""
             raise WeightsError(
-                f"the {name} tower has {count * width / 2**30:.1f} GiB of weights, one ONNX file holds 2{half}"
+                f"the {name} tower has {count * width / 2**30:.1f} GiB of weights, one ONNX file holds 2{smaller}"
             )
 
 

@@ -4,6 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
+from sosie.training.precision import add_precision, read_calibration
+
 HELP = "image and text towers of any open_clip model (CLIP, MobileCLIP, SigLIP); needs the extra `training`"
 
 DEFAULT_MODEL = "ViT-B-32"
@@ -20,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--weights", type=Path, metavar="FILE", help="take the weights from here: .safetensors or .pt")
     weights.add_argument("--random", action="store_true", help="random weights, to try out structure and speed")
-    parser.add_argument(
-        "--precision", choices=("fp32", "fp16"), default="fp32", help="of the towers; fp16 is for GPUs (%(default)s)"
-    )
+    add_precision(parser, "fp16", "int8")
     parser.add_argument(
         "--name",
         type=_folder_name,
@@ -34,10 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds, verifies and writes the bundle. Raises TrainingError."""
-    import sosie.training.torchvision_on_cpu  # noqa: F401, PLC0415  # before open_clip; heavy, as all that follows
-
-    from sosie.training import repository  # noqa: PLC0415
-    from sosie.training.clip import bundle, loading, sources  # noqa: PLC0415
+    from sosie.training import repository  # noqa: PLC0415  # what needs the extra is imported when it is used
+    from sosie.training.clip import bundle, integers, loading, sources  # noqa: PLC0415
 
     named = arguments.model or (None if arguments.model_folder else DEFAULT_MODEL)
     wanted = sources.Wanted(
@@ -45,8 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"clip: reading {arguments.model_folder or named}", flush=True)
     loaded = loading.load(sources.find_origin(wanted, _tell))
-    towers = bundle.export_towers(loaded, precision=arguments.precision, tell=_tell)
-    made = bundle.assemble(towers, prefix=arguments.name)
+    half, integer = arguments.precision == "fp16", arguments.precision == "int8"
+    calibration = read_calibration(arguments.calibration, loaded.image_input, _tell) if integer else None
+    towers = bundle.export_towers(loaded, half=half, tell=_tell)
+    figures: dict[str, float] = {}
+    if calibration:
+        towers, figures = integers.quantise_towers(towers, calibration, force=arguments.force_precision, tell=_tell)
+    made = bundle.assemble(towers, prefix=arguments.name, figures=figures)
     written = repository.write_models(arguments.repository, made.models, force=arguments.force)
     for model in made.models:
         print(f"{arguments.repository / model.name}: {'written' if model.name in written else 'unchanged'}")

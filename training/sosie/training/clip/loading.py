@@ -1,5 +1,7 @@
 """Makes open_clip's network from what `sources` found, with its weights and its tokenizer."""
 
+import sosie.training.torchvision_on_cpu  # noqa: F401  # open_clip imports torchvision
+
 import json
 import logging
 import tempfile

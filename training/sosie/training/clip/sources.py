@@ -3,6 +3,8 @@
 What comes from the hub ends up in files, so that from here on all sources are alike.
 """
 
+import sosie.training.torchvision_on_cpu  # noqa: F401  # open_clip imports torchvision
+
 import difflib
 import json
 from collections.abc import Callable, Mapping

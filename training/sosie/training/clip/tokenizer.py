@@ -4,6 +4,8 @@ The engine cleans a sentence (engine.text.CLEANINGS), the file cuts it into toke
 Together they give the ids that open_clip's own tokenizer gives; `check_tokenizer` holds them to it.
 """
 
+import sosie.training.torchvision_on_cpu  # noqa: F401  # open_clip imports torchvision
+
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
