@@ -6,6 +6,7 @@
     ├── VerificationError  a graph that was built does not compute what its network does
     ├── PrecisionError     a graph of fewer bits cannot be made, or is too far from its float32 original
     ├── FitError           a catalog cannot be read, or holds too little to fit anything to
+    ├── ClassifierError    a catalog holds nothing to train a classifier on, or a run cannot be made or gone on with
     └── EvaluationError    nothing can be measured, or what was asked for is unknown
 
 Each message is one line that says what is wrong and, where the user can do something, what to change.
@@ -34,6 +35,10 @@ class PrecisionError(TrainingError):
 
 class FitError(TrainingError):
     """A catalog cannot be read, or holds too little to fit anything to."""
+
+
+class ClassifierError(TrainingError):
+    """A catalog holds nothing to train a classifier on, or a run cannot be made or gone on with."""
 
 
 class EvaluationError(TrainingError):
