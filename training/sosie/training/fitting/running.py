@@ -1,4 +1,4 @@
-"""How torch is run while heads are fitted: seeded, on few threads, and with a word about what to do without memory."""
+"""How torch is run while heads are fitted: seeded, on one thread, and with a word about what to do without memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,8 @@ import torch
 
 from sosie.training.errors import FitError
 
-THREADS = 2
+THREADS = 1
+"""The matrices are small: a second thread gains nothing on a free machine, and on a busy one waits by spinning."""
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 """What a RuntimeError says of it: on a processor torch has no error of its own for that."""
@@ -15,7 +16,7 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 @contextmanager
 def seeded_torch(seed: int, batch: int) -> Iterator[None]:
-    """Torch with a seed and THREADS threads, for a while. Raises FitError where memory runs out.
+    """Torch with a seed, on THREADS threads, for a while. Raises FitError where memory runs out.
 
     `batch` is what the command was given, or its default: what to halve.
     """
