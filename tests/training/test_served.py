@@ -57,7 +57,9 @@ def test_batches_and_queue(model: ServedModel, path: str) -> None:
 
     batching = config.dynamic_batching
     policy = batching.default_queue_policy
-    assert [sample.batch_size for sample in config.model_warmup] == list(range(1, config.max_batch_size + 1))
+    sizes = [sample.batch_size for sample in config.model_warmup]
+    assert sorted(sizes) == list(range(1, config.max_batch_size + 1))
+    assert sizes[0] == config.max_batch_size
     assert batching.max_queue_delay_microseconds > 0
     assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
     assert 0 < policy.max_queue_size <= 1024

@@ -41,7 +41,8 @@ class Classifier(torch.nn.Module):  # type: ignore[misc]  # torch comes as untyp
         self.register_buffer("deviation", 255 * torch.tensor(DEVIATION).reshape(1, 3, 1, 1))
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        values = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
+        # A cast before all else: TensorRT takes bytes for an input and for nothing further inside.
+        values = (image.float().permute(0, 3, 1, 2) - self.mean) / self.deviation
         features = self.network.forward_head(self.network.forward_features(values), pre_logits=True)
         logits = self.network.get_classifier()(features)
         return torch.softmax(logits, dim=-1), logits, features

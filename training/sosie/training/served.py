@@ -69,6 +69,7 @@ def write_configs(model: ServedModel, parameters: Mapping[str, str] | None = Non
     }
 
     def write(parameters: Mapping[str, str], batch: int, **further: object) -> bytes:
+        # The largest first: the arena is laid out once, and TensorRT has its range after two sizes.
         config = write_config(
             model.name,
             accepts=model.accepts,
@@ -76,7 +77,7 @@ def write_configs(model: ServedModel, parameters: Mapping[str, str] | None = Non
             parameters=parameters,
             threads=model.threads,
             max_batch=batch,
-            warm_up=range(1, batch + 1),
+            warm_up=(batch, *range(1, batch)),
             **further,  # type: ignore[arg-type]  # the two calls below
         )
         return (HEADER + config).encode()
