@@ -1,7 +1,9 @@
 """The supervisor, over a real Triton whose processes are killed and stopped."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -17,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 import tiny_models
 from local.load import Load
 from sosie.local.errors import GaveUpError
-from sosie.local.processes import Child, ProcessStat, find_owned, find_regions, make_tag
+from sosie.local.processes import Child, ProcessStat, find_owned, find_regions, make_tag, read_run_delay
 from sosie.local.services import Service
 from sosie.local.supervisor import Attempts, Limits, Supervisor
 from sosie.local.triton import LocalTriton
@@ -108,6 +110,29 @@ def test_a_slow_model_is_not_sick(tmp_path: Path) -> None:
             assert wait_until(lambda: read_busy_seconds(stub) > 4, limit=60)
         assert supervisor.repairs == 0
         assert triton.stubs("slow") == stub
+
+
+@pytest.mark.slow
+def test_a_starved_model_is_not_sick(tmp_path: Path) -> None:
+    """An inference whose process gets no processor, because others keep it busy, is waited for."""
+    tiny_models.write_model(tmp_path / "repository" / "slow", tiny_models.slow_graph(), tiny_models.SLOW_CONFIG)
+    limits = Limits(interval=0.05, max_interval=0.05, stall=0.5)
+    processor = min(os.sched_getaffinity(0))
+    with LocalTriton(tmp_path / "repository", tmp_path) as triton, contextlib.ExitStack() as hogs:
+        stubs = triton.stubs("slow")
+        for stub in stubs:
+            for thread in Path(f"/proc/{stub}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {processor})
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), 19)
+        for _ in range(3):
+            hog = hogs.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            hogs.callback(hog.kill)
+            os.sched_setaffinity(hog.pid, {processor})
+        supervisor = Supervisor(triton, limits=limits)
+        with watching(supervisor):
+            assert wait_until(lambda: sum(map(read_run_delay, stubs)) > 4, limit=60)
+        assert supervisor.repairs == 0
+        assert triton.stubs("slow") == stubs
 
 
 HANGING_MODEL = """

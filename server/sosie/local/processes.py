@@ -52,6 +52,18 @@ class ProcessStat:
         return cls(fields[0], int(fields[2]), int(fields[11]) + int(fields[12]), int(fields[19]))
 
 
+def read_run_delay(pid: int) -> float:
+    """Seconds for which a process's threads, summed up, have been ready to run but had no processor.
+
+    The second number of /proc/PID/task/TID/schedstat, in nanoseconds; 0 where there is no such process.
+    """
+    delay = 0
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            delay += int(file.read_text().split()[1])
+    return delay / 1e9
+
+
 def make_tag() -> str:
     """A new tag for what this process owns: its PID namespace, PID and start, and a random end."""
     started = ProcessStat.read(os.getpid())

@@ -5,7 +5,8 @@ What it knows of a model's health:
 1. A process that held the model is gone, or stopped. Triton never notices: it says ready and fails every request.
 2. An inference fails in a way that is not mere overload.
 3. An inference is not answered, and meanwhile the model's processes did no work. Slow is not sick: a deep queue or a
-   large batch on a busy machine keeps a probe waiting, but then the processes burn CPU time.
+   large batch on a busy machine keeps a probe waiting, but then the processes burn CPU time. Starved is not sick: on a
+   machine that others keep busy they, or the server before them, stand in the queue for a processor.
 4. An inference is not answered for long, whatever the processes do.
 
 It repairs by killing the model's processes and loading it anew. Where that does not help, it restarts the server on
@@ -17,11 +18,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from sosie.local.errors import GaveUpError, LocalError, ServerError, StoppedError
-from sosie.local.processes import TICKS_PER_SECOND, ProcessStat
+from sosie.local.processes import TICKS_PER_SECOND, ProcessStat, read_run_delay
 from sosie.local.services import Service
 from sosie.local.triton import LocalTriton
 from sosie.local.waiting import Say, be_silent
@@ -29,7 +30,9 @@ from sosie.local.waiting import Say, be_silent
 TICK = 0.2
 WORK_SAMPLE = 0.5
 WORKING_SHARE = 0.05
-"""Processes that use less of one core than this are not working."""
+"""Processes that use, or wait for, less of one core than this are not working."""
+STARVED_SHARE = 0.25
+"""A server that waits for a processor for more of the time than this cannot be blamed on a model."""
 PROBE_SHARE = 20
 """A probe may cost at most one part in so many of a core."""
 
@@ -90,7 +93,8 @@ class Watch:
     next_at: float = 0.0
     worked_at: float = 0.0
     sampled_at: float = 0.0
-    cpu_ticks: int = field(default=0)
+    effort: float = 0.0
+    server_delay: float = 0.0
 
     def forget(self) -> None:
         """Starts afresh after a repair; an old probe's answer means nothing any more."""
@@ -161,20 +165,28 @@ class Supervisor:
             return f"its process {stopped[0]} is stopped"
         if watch.probe is None:
             if now >= watch.next_at:
-                watch.began = watch.worked_at = watch.sampled_at = now
-                watch.cpu_ticks = sum(stat.cpu_ticks for stat in stats.values() if stat)
+                watch.began = watch.worked_at = now
+                self._sample(watch, stats, now)
                 watch.probe = pool.submit(self._probe, watch.model)
             return None
         if watch.probe.done():
             return self._judge(watch, watch.probe, now)
         if now - watch.sampled_at >= WORK_SAMPLE:
-            ticks = sum(stat.cpu_ticks for stat in stats.values() if stat)
-            if ticks - watch.cpu_ticks >= WORKING_SHARE * TICKS_PER_SECOND * (now - watch.sampled_at):
+            since, effort, server_delay = watch.sampled_at, watch.effort, watch.server_delay
+            self._sample(watch, stats, now)
+            worked = watch.effort - effort >= WORKING_SHARE * (now - since)
+            if worked or watch.server_delay - server_delay >= STARVED_SHARE * (now - since):
                 watch.worked_at = now
-            watch.cpu_ticks, watch.sampled_at = ticks, now
         if now - watch.worked_at >= self._limits.stall:
             return f"it has not answered for {now - watch.began:.1f} s and does no work"
         return None
+
+    def _sample(self, watch: Watch, stats: Mapping[int, ProcessStat | None], now: float) -> None:
+        """Notes what the model's processes have used of processors and waited for them, and what the server waited."""
+        used = sum(stat.cpu_ticks for stat in stats.values() if stat) / TICKS_PER_SECOND
+        watch.effort = used + sum(map(read_run_delay, stats))
+        watch.server_delay = read_run_delay(self._triton.server.pid)
+        watch.sampled_at = now
 
     def _judge(self, watch: Watch, probe: Future[float], now: float) -> str | None:
         watch.probe = None
