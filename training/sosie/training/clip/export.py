@@ -29,7 +29,7 @@ def add_colour(tower: bytes, size: int) -> bytes:
     """The graph of an image tower with the part `colour` besides, read off the same input in float32."""
     builder = GraphBuilder("colour")
     image = builder.input("image", UINT8, ["n", size, size, 3])
-    picture = builder.node("Cast", builder.node("Transpose", image, perm=[0, 3, 1, 2]), to=FLOAT)
+    picture = builder.node("Transpose", builder.node("Cast", image, to=FLOAT), perm=[0, 3, 1, 2])
     builder.output("colour", colour.add_colour(builder, picture, size), ["n", colour.SIZE])
     added = compose.add_prefix(builder.model(), "colour/", rename_inputs=False, rename_outputs=False).graph
     model = onnx.load_from_string(tower)

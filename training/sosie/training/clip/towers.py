@@ -24,7 +24,8 @@ class ImageTower(nn.Module):  # type: ignore[misc]  # torch is taken for untyped
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """The vectors of the pictures."""
-        values = (image.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        pixels = image.float().permute(0, 3, 1, 2)  # in this order: TensorRT takes uint8 only to cast it at once
+        values = (pixels - self.mean) * self.scale
         return _unit(self.model.encode_image(values.to(self.precision)))
 
 
