@@ -88,7 +88,9 @@ def make_methods(seed: int) -> dict[str, _Method]:
     """Each method with the settings that are tried."""
     draws = {"random_state": seed}
     forest = RandomForestClassifier(300, min_samples_leaf=2, n_jobs=-1, **_BALANCED, **draws)
-    boosted = LGBMClassifier(100, learning_rate=0.1, subsample=0.8, subsample_freq=1, verbose=-1, **_BALANCED, **draws)
+    boosted = LGBMClassifier(
+        n_estimators=100, learning_rate=0.1, subsample=0.8, subsample_freq=1, verbose=-1, **_BALANCED, **draws
+    )
     return {
         "SVM": _Method(SVC(**_BALANCED, **draws), {"C": [1.0, 10.0]}, reduced=True),
         "SGD": _Method(SGDClassifier(**_BALANCED, **draws), {"alpha": [1e-3, 1e-2, 1e-1]}, reduced=False),
