@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import EmbeddingSpace, Part
@@ -89,41 +90,51 @@ def test_earlier_report_and_limits(
     assert {name for name in said["metrics"] if name.startswith("image")} <= set(again["metrics"])
 
 
-def test_data_needs_no_models(drawn_shop: DrawnShop, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[str | Path, ...]:
+    """A catalog of four products, with the options that name it."""
+    folder = tmp_path_factory.mktemp("small")
+    lines = []
+    for number, colour in enumerate(("red", "green", "blue", "white")):
+        Image.new("RGB", (60, 60), colour).save(folder / f"{colour}.png")
+        lines.append(json.dumps({"product_id": str(number), "title": colour, "pictures": [{"path": f"{colour}.png"}]}))
+    (folder / "catalog.jsonl").write_text("\n".join(lines))
+    return ("--catalog", folder / "catalog.jsonl", "--images", folder)
+
+
+def test_data_needs_no_models(small: tuple[str | Path, ...], tmp_path: Path) -> None:
     """The data report alone looks at the catalog, and at no model."""
-    limit = ("--require", "data.unusable_pictures<=0")
-    arguments = ("data", *places(drawn_shop, tmp_path / "none", tmp_path / "out"), "--max-products", "10")
-    assert evaluate(*arguments, *limit) == 0
+    places = ("--repository", tmp_path / "none", "--out", tmp_path / "out")
+    assert evaluate("data", *small, *places, "--require", "data.unusable_pictures<=0") == 0
+    assert evaluate("data", *small, *places, "--require", "data.products<=3") == 1
     assert json.loads((tmp_path / "out" / "report.json").read_text())["space"] is None
 
 
-def test_mistakes_are_one_line(drawn_shop: DrawnShop, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(small: tuple[str | Path, ...], tmp_path: Path) -> None:
     """What is missing or unknown is said in one line, with what to change."""
     (tmp_path / "models").mkdir()
     (tmp_path / "empty.jsonl").write_text("")
-    catalog, images, out = drawn_shop.catalog, drawn_shop.images, tmp_path / "out"
+    catalog, images = small[:2], small[2:]
 
     def told(*arguments: str | Path) -> str:
         with pytest.raises(SystemExit) as caught:
-            evaluate("--out", out, *arguments)
+            evaluate("--out", tmp_path / "out", *arguments)
         message = str(caught.value)
         assert message.startswith("sosie evaluate: ")
         assert "\n" not in message
         return message
 
-    some = ("--catalog", catalog, "--images", images)
-    assert "holds no encoders" in told(*some, "--repository", tmp_path / "models", "retrieval")
-    assert "is no folder" in told(*some, "--repository", tmp_path / "gone", "retrieval")
-    assert "with --images" in told("--catalog", catalog, "--images", tmp_path / "gone")
-    assert "holds no product" in told("--catalog", tmp_path / "empty.jsonl", "--images", images, "data")
-    assert "cannot read the catalog" in told("--catalog", tmp_path / "gone.jsonl", "--images", images, "data")
-    assert "neither a path ending in .db" in told(*some, "--store", "localhost:19530")
-    assert "cannot read the earlier report" in told(*some, "--against", tmp_path / "gone.json", "data")
-    few = ("data", "--max-products", "5")
-    assert "was not measured; the nearest are" in told(*some, *few, "--require", "data.product>=1")
+    assert "holds no encoders" in told(*small, "--repository", tmp_path / "models", "retrieval")
+    assert "is no folder" in told(*small, "--repository", tmp_path / "gone", "retrieval")
+    assert "with --images" in told(*catalog, "--images", tmp_path / "gone")
+    assert "holds no product" in told("--catalog", tmp_path / "empty.jsonl", *images, "data")
+    assert "cannot read the catalog" in told("--catalog", tmp_path / "gone.jsonl", *images, "data")
+    assert "neither a path ending in .db" in told(*small, "--store", "localhost:19530")
+    assert "cannot read the earlier report" in told(*small, "--against", tmp_path / "gone.json", "data")
+    assert "was not measured; the nearest are" in told(*small, "data", "--require", "data.product>=1")
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match="cannot write to"):
-        evaluate("--out", tmp_path / "file", *some, *few)
+        evaluate("--out", tmp_path / "file", *small, "data")
 
 
 @pytest.mark.parametrize(
@@ -168,19 +179,19 @@ def make_rows(count: int) -> list[Row]:
 async def test_index_is_compared_with_exact_search(tmp_path: Path) -> None:
     """A real index with exact search finds all of it; rows that the catalog does not know are compared, too."""
     store = MilvusStore(str(tmp_path / "index.db"), "sosie")
-    rows = make_rows(150)
+    rows = make_rows(130)
     try:
         await store.create(INDEX, timeout=LIMIT)
         await store.upsert(rows, timeout=LIMIT)
-        keys = [row.key for row in rows[:60]] + ["gone"]
+        keys = [row.key for row in rows[:15]] + ["gone"]
         found = await measure_recall(store, keys, seed=0, tell=lambda _: None)
-        with pytest.raises(EvaluationError, match="holds 150 rows, and none of this catalog's pictures"):
+        with pytest.raises(EvaluationError, match="holds 130 rows, and none of this catalog's pictures"):
             await measure_recall(store, ["gone"], seed=0, tell=lambda _: None)
     finally:
         await store.close()
 
-    assert (found.space, found.rows, found.questions) == ("index-1", 150, 60)
-    assert found.fetched > 60
+    assert (found.space, found.rows, found.questions) == ("index-1", 130, 15)
+    assert found.fetched > 15
     for question in ("image", "words"):
         assert {name: each.value for name, each in found.estimates[question].items()} == {
             "recall@10": 1.0,
@@ -208,7 +219,7 @@ async def test_what_an_index_misses_is_counted(tmp_path: Path) -> None:
     try:
         await store.create(INDEX, timeout=LIMIT)
         await store.upsert(rows, timeout=LIMIT)
-        found = await measure_recall(Forgetful(store), [row.key for row in rows], seed=0, tell=lambda _: None)
+        found = await measure_recall(Forgetful(store), [row.key for row in rows[:15]], seed=0, tell=lambda _: None)
     finally:
         await store.close()
     assert found.estimates["image"]["recall@10"].value == pytest.approx(0.5)

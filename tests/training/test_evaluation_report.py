@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sosie.engine.space import EmbeddingSpace, Part
+from sosie.training.classifier.dataset import read_dataset
 from sosie.training.errors import EvaluationError
 from sosie.training.evaluation.bootstrap import Estimate
 from sosie.training.evaluation.catalog_data import describe_catalog
@@ -22,7 +24,8 @@ from sosie.training.evaluation.report import LabelledMap, Report
 from sosie.training.evaluation.requirements import Outcome, Requirement, check_requirements
 from sosie.training.evaluation.retrieval import Ranking, RetrievalSettings, find_truth, measure_retrieval
 from sosie.training.evaluation.worst import choose_worst, find_worst
-from sosie.training.goods import Goods
+from sosie.training.fitting.pair_report import PairReport, measure_score
+from sosie.training.goods import Goods, read_goods
 from sosie.v1 import product_pb2
 
 pytest.importorskip("matplotlib", reason="needs the extra `training`")
@@ -321,6 +324,34 @@ def test_changes_and_outcomes_are_shown(report: Report, images: Path) -> None:
     assert "image.default.product.map &gt;= 2" in shown
 
 
+def test_pairs_have_names_and_a_section(images: Path) -> None:
+    """A same-product head's figures can be required, and its curves are drawn; what it has not is left out."""
+    rng = np.random.default_rng(0)
+    same = rng.random(80) < 0.5
+    scores = np.clip(same * 0.4 + rng.random(80) * 0.6, 0, 1).astype(np.float32)
+    head = measure_score(scores, same, ~same, probabilities=True)
+    pairs = PairReport(
+        scorer="same_product",
+        space="s-1",
+        products=20,
+        positives=int(same.sum()),
+        negatives=int((~same).sum()),
+        hard_negatives=int((~same).sum()),
+        head=head,
+        baseline=measure_score(scores, same, ~same, probabilities=False),
+    )
+    judged = Report(catalog="c.jsonl", space=None, settings={"seed": 0}, pairs=pairs)
+
+    metrics = judged.metrics()
+    assert metrics["pairs.head.auc"].value == pytest.approx(head.auc)
+    assert "pairs.head.ece" in metrics
+    assert "pairs.baseline.ece" not in metrics
+    assert json.loads(judged.to_json())["pairs"]["positives"] == pairs.positives
+    shown = page.render_page(judged, images)
+    assert '<h2 id="pairs">' in shown
+    assert shown.count("<svg") == 2
+
+
 def test_classifiers_are_judged_on_what_their_training_held_out() -> None:
     """The test split holds about a fifth of each label's products, whole; a split by attribute is taken as it is."""
     goods = [replace(make_goods(number), category_path=("a" if number < 20 else "b",)) for number in range(40)]
@@ -332,3 +363,24 @@ def test_classifiers_are_judged_on_what_their_training_held_out() -> None:
     assert set(choose_pictures(named, "category", Held(attribute="split")).owners.tolist()) == {0, 1, 2}
     with pytest.raises(EvaluationError, match="must be train, validation or test"):
         choose_pictures(goods, "category", Held(attribute="split"))
+
+
+def test_test_split_is_that_of_the_training(tmp_path: Path) -> None:
+    """`sosie evaluate` judges a classifier on the very pictures that `sosie train classifier` held out."""
+    lines = [
+        {
+            "shop": "s",
+            "product_id": str(number),
+            "title": f"thing {number}",
+            "category_path": ["abc"[number % 3]] if number % 7 else [],
+            "pictures": [{"path": f"{number}-{view}.png"} for view in range(1 + number % 3)],
+        }
+        for number in range(60)
+    ]
+    (tmp_path / "catalog.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    options: dict[str, Any] = {"min_images": 2, "split_attribute": None, "report": pytest.fail}
+    trained = read_dataset(tmp_path / "catalog.jsonl", "category", seed=3, **options)
+    judged = choose_pictures(read_goods(tmp_path / "catalog.jsonl", pytest.fail), "category", Held(seed=3))
+
+    assert judged.paths == tuple(trained.paths[place] for place in trained.places("test"))
+    assert judged.paths

@@ -25,6 +25,11 @@ class Difference:
         return self.after.value - self.before.value if self.before and self.after else None
 
     @property
+    def size(self) -> float:
+        """Of the change, without its sign."""
+        return abs(self.change or 0.0)
+
+    @property
     def apart(self) -> bool:
         """Whether the 95 % intervals do not overlap: then the change is more than chance, else it may still be."""
         if not (self.before and self.after):

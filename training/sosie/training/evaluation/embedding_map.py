@@ -32,6 +32,7 @@ def draw_map(catalog: EncodedCatalog, *, points: int = MAX_POINTS, seed: int = 0
     """Lays pictures out by the default weights of pictures; None where there are too few."""
     from sklearn.decomposition import PCA  # noqa: PLC0415  # takes seconds to import
     from sklearn.manifold import TSNE  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415  # comes with scikit-learn
 
     count = len(catalog.paths)
     if min(count, points) < FEWEST_POINTS:
@@ -47,7 +48,8 @@ def draw_map(catalog: EncodedCatalog, *, points: int = MAX_POINTS, seed: int = 0
         return None
     vectors = np.concatenate(scaled, axis=1)
     components = min(COMPONENTS, *vectors.shape)
-    reduced = PCA(components, svd_solver="full").fit_transform(vectors)
     perplexity = min(PERPLEXITY, (len(chosen) - 1) / 3)
-    laid = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    with threadpool_limits(1):  # threads wait for one another by spinning: on a busy machine minutes instead of seconds
+        reduced = PCA(components, svd_solver="full").fit_transform(vectors)
+        laid = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     return EmbeddingMap(laid.astype(np.float32), chosen)

@@ -19,6 +19,7 @@ from sosie.training.evaluation.thumbnails import read_thumbnail
 TEMPLATE = "report.html.jinja"
 MAX_BARS = 20
 MAX_LISTED = 50
+MAX_CHANGES = 20
 MAX_GROUPS = 12
 GROUP_SIZE = 6
 
@@ -92,6 +93,7 @@ def render_page(report: Report, images: Path) -> str:
         data=_data(report.data, images) if report.data else None,
         ceiling=CEILING,
         max_listed=MAX_LISTED,
+        max_changes=MAX_CHANGES,
     )
     return page
 

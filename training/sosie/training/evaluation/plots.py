@@ -133,7 +133,7 @@ def plot_map(points: Floats, labels: Sequence[str]) -> str:
         rest = ~np.isin(names, most)
         groups = [(most[n], names == most[n], COLOURS[n]) for n in range(len(most))]
         groups += [("all others", rest, GREY)] if rest.any() else []
-        for name, chosen, colour in reversed(groups):  # rare ones lie on top of the rest
+        for name, chosen, colour in groups:  # rare ones lie on top
             axes.scatter(
                 points[chosen, 0], points[chosen, 1], s=9, color=colour, linewidths=0, alpha=0.85, rasterized=True
             )
