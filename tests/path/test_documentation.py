@@ -33,6 +33,8 @@ LEFT_OUT = {
     "sosie demo-shop .sosie/shop": "the fixture drew the shop",
     "sosie local ": "the stack is the session's",
     "sosie gateway ": "serves until it is stopped",
+    "sosie train classifier ": "takes minutes, and photographs; tests/training/test_train_command.py runs it",
+    "python benchmarks/real_catalogs.py ": "needs photographs",
 }
 """What is not run, by how the line begins, and why."""
 
