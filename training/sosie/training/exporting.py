@@ -4,7 +4,7 @@ import sosie.training.torchvision_on_cpu  # noqa: F401  # timm's and open_clip's
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,18 +24,12 @@ LEAST_COSINE = 0.9999
 
 
 def export_network(
-    network: torch.nn.Module,
-    example: torch.Tensor,
-    *,
-    input_name: str,
-    outputs: Sequence[str],
-    free: Mapping[int, str] | None = None,
+    network: torch.nn.Module, example: torch.Tensor, *, input_name: str, outputs: Sequence[str]
 ) -> onnx.ModelProto:
     """The graph of a network with one input whose first size is free, and `outputs` in the network's order.
 
-    `example` has EXAMPLES rows; `free` names further sizes of it that may vary, by axis.
+    `example` has EXAMPLES rows.
     """
-    dynamic = {0: torch.export.Dim("n"), **{axis: torch.export.Dim(name) for axis, name in (free or {}).items()}}
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             network.eval(),
@@ -44,7 +38,7 @@ def export_network(
             opset_version=OPSET,
             input_names=[input_name],
             output_names=list(outputs),
-            dynamic_shapes=(dynamic,),
+            dynamic_shapes=({0: torch.export.Dim("n")},),
             verbose=False,
         )
     assert program is not None  # noqa: S101  # without a path it is given back
