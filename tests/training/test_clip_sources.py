@@ -1,10 +1,14 @@
 """Where the bundle clip takes its models from, and what it says of those that it cannot take."""
 
 import argparse
+import hashlib
 import json
 import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import safetensors.torch
@@ -14,7 +18,7 @@ from sosie.training import command
 from sosie.training.clip.loading import load
 from sosie.training.clip.sources import Wanted, find_origin
 from sosie.training.errors import WeightsError
-from tiny_clip import DIM, write_clip, write_multilingual
+from tiny_clip import DIM, write_clip, write_multilingual, write_siglip
 
 UNREACHABLE = "http://127.0.0.1:9"  # the port `discard`: nothing listens
 
@@ -172,6 +176,65 @@ def test_rectangles_are_refused(tmp_path: Path) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps(config))
 
     assert "only square ones" in refuse(Wanted(folder=folder, random=True))
+
+
+class SmallHub(BaseHTTPRequestHandler):
+    """What the hub's client needs of a hub: files with a digest and a revision, under /OWNER/NAME/resolve/main/FILE."""
+
+    root: Path
+    asked: ClassVar[list[str]]
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self.answer())
+
+    def answer(self) -> bytes:
+        """Sends the headers, and gives what follows them."""
+        repository, _, name = self.path.strip("/").partition("/resolve/main/")
+        path = self.root / repository / name
+        data = path.read_bytes() if name and path.is_file() else b""
+        self.asked.append(name)
+        self.send_response(200 if data or not name else 404)
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("Content-Length", str(len(data)))
+        if not data:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.end_headers()
+        return data
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Keeps quiet."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[SmallHub]]:
+    """A hub of the test's own, that the client is sent to; its repositories are folders in tmp_path/hub."""
+    handler = type("Hub", (SmallHub,), {"root": tmp_path / "hub", "asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+        yield handler
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.mark.slow
+def test_a_model_of_the_hub(hub: type[SmallHub]) -> None:
+    """Configuration, weights and tokenizer are fetched from the hub's repository, weights in the form that it has."""
+    made = write_siglip(hub.root / "someone" / "small")
+    torch.save(load_folder(made, random=True).network.state_dict(), made / "open_clip_pytorch_model.bin")
+
+    origin = find_origin(Wanted("hf-hub:someone/small"), silent)
+
+    assert origin.weights is not None
+    assert origin.weights.read_bytes() == (made / "open_clip_pytorch_model.bin").read_bytes()
+    assert load(origin).tokenizer(["bag"]).shape == (1, 16)
+    assert "model.safetensors" not in hub.asked  # there it would be another library's
 
 
 def run_command(*arguments: str) -> int:

@@ -20,9 +20,10 @@ from sosie.training.hub import fetch_file
 
 CONFIG = "open_clip_config.json"
 HUB_PREFIX = "hf-hub:"
-WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
-"""The names of the weights' file in a folder or a hub's repository, the first that is there counts."""
-LEGACY_WEIGHTS = ("open_clip_pytorch_model.bin", "pytorch_model.bin", "open_clip_pytorch_model.pth", "model.pth")
+WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+"""The names that open_clip gives to its weights, the first that is there counts."""
+OTHER_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.pth")
+"""Names that are taken in a folder, too; in the hub's repositories they are another library's."""
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _TEXT_CONFIG = "config.json"
 
@@ -160,16 +161,19 @@ def _find_weights(wanted: Wanted, tell: Tell) -> Path:
     if wanted.weights:
         return wanted.weights
     if wanted.folder:
-        for name in (*WEIGHTS, *LEGACY_WEIGHTS):
+        for name in (*WEIGHTS, *OTHER_WEIGHTS):
             if (path := wanted.folder / name).is_file():
                 return path
-        raise WeightsError(f"{wanted.folder} holds no {WEIGHTS[0]}; give the weights with --weights FILE, or --random")
+        if not wanted.pretrained:
+            raise WeightsError(
+                f"{wanted.folder} holds no {WEIGHTS[0]}; give the weights with --weights FILE, or --random"
+            )
     name = wanted.model or ""
     if name.startswith(HUB_PREFIX):
         repository, wished = _repository(wanted), ""
     else:
         repository, _, wished = get_pretrained_cfg(name, wanted.pretrained)["hf_hub"].rpartition("/")
-    names = (str(Path(wished).with_suffix(".safetensors")), wished) if wished else (*WEIGHTS, *LEGACY_WEIGHTS)
+    names = (str(Path(wished).with_suffix(".safetensors")), wished) if wished else WEIGHTS
     tell(f"fetching the weights of {repository}")
     instead = f"fetch {names[0]} of {repository} on a machine that reaches the hub and give it with --weights FILE"
     if wanted.pretrained:
