@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from sosie.engine.inference import ImageInput
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import EmbeddingSpace, Part
 from sosie.engine.store import Facets, Row
 from sosie.training import evaluate_command
 from sosie.training.errors import EvaluationError
 from sosie.training.evaluation.index_recall import measure_recall
+from sosie.training.repository import CONFIG, GRAPH, Model, write_models
+from sosie.training.triton_config import Tensor, describe_classifier, write_config
 from stack_fixtures import DrawnShop
 
 pytest.importorskip("sklearn", reason="needs the extra `training`")
@@ -97,7 +101,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[str | Path, ...]:
     lines = []
     for number, colour in enumerate(("red", "green", "blue", "white")):
         Image.new("RGB", (60, 60), colour).save(folder / f"{colour}.png")
-        lines.append(json.dumps({"product_id": str(number), "title": colour, "pictures": [{"path": f"{colour}.png"}]}))
+        product = {"product_id": str(number), "title": colour, "category_path": [colour]}
+        lines.append(json.dumps({**product, "pictures": [{"path": f"{colour}.png"}]}))
     (folder / "catalog.jsonl").write_text("\n".join(lines))
     return ("--catalog", folder / "catalog.jsonl", "--images", folder)
 
@@ -108,6 +113,44 @@ def test_data_needs_no_models(small: tuple[str | Path, ...], tmp_path: Path) -> 
     assert evaluate("data", *small, *places, "--require", "data.unusable_pictures<=0") == 0
     assert evaluate("data", *small, *places, "--require", "data.products<=3") == 1
     assert json.loads((tmp_path / "out" / "report.json").read_text())["space"] is None
+
+
+def make_classifier(labels: list[str]) -> Model:
+    """A model that answers the softmax of a picture's mean red, green and blue."""
+    means = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["values"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["values", "plane"], ["mean"], keepdims=0),
+            helper.make_node("Softmax", ["mean"], ["probabilities"], axis=-1),
+        ],
+        "classifier",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 8, 8, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(labels)])],
+        [numpy_helper.from_array(np.array([1, 2], np.int64), "plane")],
+    )
+    graph = helper.make_model(means, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    config = write_config(
+        "category_classifier",
+        accepts=Tensor("image", "UINT8", (8, 8, 3)),
+        answers=[Tensor("probabilities", "FP32", (len(labels),))],
+        parameters=describe_classifier("category", labels, ImageInput(8)),
+        threads=1,
+    )
+    return Model("category_classifier", {GRAPH: graph.SerializeToString(), CONFIG: config.encode()})
+
+
+def test_classifier_is_judged_without_encoders(small: tuple[str | Path, ...], tmp_path: Path) -> None:
+    """A repository's classifier is judged on the catalog; a label that it does not know is left out, and said."""
+    write_models(tmp_path / "models", [make_classifier(["red", "green", "blue"])])
+    places = ("--repository", tmp_path / "models", "--out", tmp_path / "out")
+    assert evaluate("classification", *small, *places, "--split", "all") == 0
+
+    said = json.loads((tmp_path / "out" / "report.json").read_text())
+    accuracy = said["metrics"]["classification.category_classifier.accuracy"]
+    assert (accuracy["value"], accuracy["count"]) == (1.0, 3)
+    assert any("knows nothing of 1 labels of the catalog, 'white' is one" in note for note in said["notes"])
+    with pytest.raises(SystemExit, match="holds no classifier 'shape', only category_classifier"):
+        evaluate("classification", *small, *places, "--classifier", "shape")
 
 
 def test_mistakes_are_one_line(small: tuple[str | Path, ...], tmp_path: Path) -> None:

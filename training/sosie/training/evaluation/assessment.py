@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.store import picture_key
-from sosie.training.errors import EvaluationError
+from sosie.training.errors import EvaluationError, RepositoryError
 from sosie.training.evaluation.catalog_data import describe_catalog
 from sosie.training.evaluation.classification import ClassifierReport
-from sosie.training.evaluation.classifiers import LABEL_SETS, Held, judge_free_labels, judge_model
+from sosie.training.evaluation.classifiers import FREE_LABELS, LABEL_SETS, Held, judge_free_labels, judge_model
 from sosie.training.evaluation.differences import compare, read_earlier
 from sosie.training.evaluation.embedding_map import draw_map
 from sosie.training.evaluation.encoding import EncodedCatalog, encode_catalog
@@ -18,7 +18,7 @@ from sosie.training.evaluation.index_recall import IndexRecall, measure_recall
 from sosie.training.evaluation.report import LabelledMap, Report
 from sosie.training.evaluation.requirements import Requirement, check_requirements
 from sosie.training.evaluation.retrieval import Ranking, RetrievalSettings, find_asking, find_truth, measure_retrieval
-from sosie.training.evaluation.towers import Towers, open_classifiers, open_towers
+from sosie.training.evaluation.towers import open_classifiers, open_towers
 from sosie.training.evaluation.worst import WorstQuestions, choose_worst, find_worst
 from sosie.training.goods import Goods, make_goods, read_products
 from sosie.training.repository import GRAPH
@@ -118,7 +118,13 @@ def _make_goods(products: Sequence[product_pb2.Product], report: Sink) -> list[G
 
 
 def _evaluate_models(report: Report, settings: Settings, goods: Sequence[Goods], note: Sink, tell: Sink) -> Report:
-    towers = open_towers(settings.repository, settings.space)
+    try:
+        towers = open_towers(settings.repository, settings.space)
+    except RepositoryError as error:
+        if settings.what != "classification" or settings.space:
+            raise
+        note(f"{FREE_LABELS}: {error}")  # classifiers need no encoders
+        return replace(report, classifiers=_judge(settings, goods, note=note, tell=tell))
     tell(f"embedding space {towers.space.name}")
     catalog = encode_catalog(towers, goods, settings.images, report=note, tell=tell)
     report = replace(report, space=towers.space.name)
@@ -130,7 +136,10 @@ def _evaluate_models(report: Report, settings: Settings, goods: Sequence[Goods],
     if settings.wants("retrieval"):
         report = _evaluate_retrieval(report, settings, catalog, note, tell)
     if settings.wants("classification"):
-        report = replace(report, classifiers=_judge(settings, goods, towers, catalog, note=note, tell=tell))
+        asking = find_asking(catalog, settings.retrieval) if settings.retrieval.held_out else None
+        free = judge_free_labels(towers, goods, catalog, settings.held, asking=asking, report=note)
+        judged = _judge(settings, goods, note=note, tell=tell)
+        report = replace(report, classifiers=[*judged, *([free] if free else [])])
     return report
 
 
@@ -166,9 +175,7 @@ def _note_unanswered(rankings: Sequence[Ranking], note: Sink) -> None:
             note(f"retrieval by {relation}: no {ranking.question.partition('_')[0]} question has a right answer")
 
 
-def _judge(
-    settings: Settings, goods: Sequence[Goods], towers: Towers, catalog: EncodedCatalog, *, note: Sink, tell: Sink
-) -> list[ClassifierReport]:
+def _judge(settings: Settings, goods: Sequence[Goods], *, note: Sink, tell: Sink) -> list[ClassifierReport]:
     models = open_classifiers(settings.repository, LABEL_SETS, settings.classifiers)
     if not models:
         note(f"classification: the repository holds no classifier of {' or '.join(LABEL_SETS)}")
@@ -179,9 +186,7 @@ def _judge(
                 f"one of {' or '.join(LABEL_SETS)} can be judged"
             )
     judged = [judge_model(model, goods, settings.images, settings.held, report=note, tell=tell) for model in models]
-    asking = find_asking(catalog, settings.retrieval) if settings.retrieval.held_out else None
-    judged.append(judge_free_labels(towers, goods, catalog, settings.held, asking=asking, report=note))
-    return [each for each in judged if each is not None]
+    return [each for each in judged if each]
 
 
 def _measure_index(settings: Settings, uri: str, products: Sequence[product_pb2.Product], tell: Sink) -> IndexRecall:

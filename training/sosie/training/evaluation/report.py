@@ -70,7 +70,7 @@ class Report:
         return found | (_data_metrics(self.data) if self.data else {})
 
     def to_json(self) -> str:
-        """The report for programs, stable under the same seed: no times, no paths of this machine, no pictures."""
+        """The report for programs, stable under the same seed: no times and no pictures."""
         said = {
             "format": FORMAT,
             "catalog": self.catalog,
