@@ -100,7 +100,8 @@ def measure_pictures(vectors: Floats, asked: Places, owners: Places, categories:
         ranks.append(np.where(np.isfinite(best), rank, np.nan))
         similarity[own] = -np.inf
         near = np.argsort(-similarity, axis=1, kind="stable")[:, :FIRST_OF_CATEGORY]
-        share = (names[near] == names[places][:, None]).mean(1)
+        others = np.isfinite(np.take_along_axis(similarity, near, axis=1))
+        share = ((names[near] == names[places][:, None]) & others).mean(1)
         precisions.append(np.where(names[places] != "", share, np.nan))
     return PictureFinds(np.concatenate(ranks or [np.zeros(0)]), np.concatenate(precisions or [np.zeros(0)]))
 
