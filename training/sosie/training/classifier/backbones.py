@@ -5,6 +5,7 @@ import sosie.training.torchvision_on_cpu  # noqa: F401  # timm imports torchvisi
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -55,10 +56,11 @@ def load_backbone(name: str, weights: str | None, *, tell: Callable[[str], None]
     if weights == RANDOM:
         network = create_network(name, num_classes=0)
     else:
-        path = Path(weights) if weights else fetch_weights(name, known.tag if known else "")
+        path = Path(weights) if weights else _fetch(name, known)
         tensors = read_weights(path)
-        classifier = f"{known.classifier if known else 'fc'}.weight"
-        classes = len(tensors[classifier]) if classifier in tensors else 0
+        heads = known.classifier if known else None
+        classifier = heads if isinstance(heads, str) else next(iter(heads or ("fc",)))
+        classes = len(tensors.get(f"{classifier}.weight", ()))
         network = create_network(name, tensors, source=path, num_classes=classes)
         network.reset_classifier(0)
     settings = timm.data.resolve_model_data_config(network)
@@ -73,6 +75,13 @@ def load_backbone(name: str, weights: str | None, *, tell: Callable[[str], None]
         fixed=bool(known and known.fixed_input_size),
         learned=weights != RANDOM,
     )
+
+
+def _fetch(name: str, known: Any) -> Path:
+    """The weights of a name of timm's from the hub; without a tag those that timm prefers."""
+    if not (known and known.tag):
+        raise WeightsError(f"timm knows of no weights for {name}; give a file or `random` with --weights")
+    return fetch_weights(name.partition(".")[0], known.tag)
 
 
 def _load_lite0(weights: str | None, tell: Callable[[str], None]) -> Backbone:

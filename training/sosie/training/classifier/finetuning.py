@@ -87,8 +87,9 @@ def train_network(
             break
         with explain_memory(plan.batch_size):
             trainer.run_epoch()
-            trainer.watch()
+            figures = trainer.watch()
         save_progress(folder, plan, trainer.note())
+        tell(figures)  # once it is told, no interruption can undo it
     if progress.epoch < plan.epochs:
         reason = "the time is up" if trainer.is_late() else f"validation gained nothing in {settings.patience} epochs"
         tell(f"ended after epoch {progress.epoch}: {reason}")
@@ -150,8 +151,8 @@ class _Trainer:
         progress.epoch += 1
         progress.history.append({"epoch": progress.epoch, "loss": float(np.mean(losses))})
 
-    def watch(self) -> None:
-        """Judges the moving average on validation, and keeps it where it is the best so far."""
+    def watch(self) -> str:
+        """Judges the moving average on validation, and keeps it where it is the best so far; what to tell of it."""
         began = self.clock()
         progress, data = self.progress, self.data
         state = _copy(self.model)
@@ -166,7 +167,7 @@ class _Trainer:
             progress.best, progress.best_epoch, progress.best_score = _copy(self.model), progress.epoch, weighted
         self.model.load_state_dict(state)
         self.watching = self.clock() - began
-        self.tell(
+        return (
             f"epoch {progress.epoch} of {self.plan.epochs}: loss {progress.history[-1]['loss']:.3f}, validation "
             f"{loss:.3f}, F1 weighted {weighted:.4f}, macro {macro:.4f}{', the best so far' if better else ''}; "
             f"{self._left(self.plan.epochs - progress.epoch)}"

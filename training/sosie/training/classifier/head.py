@@ -10,10 +10,11 @@ from sosie.training.classifier.dataset import Places
 from sosie.training.classifier.metrics import f1_scores, measure_loss
 from sosie.training.heads import Floats
 
-PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """What is tried as the weight of the squared matrix beside the mean loss, with features of unit variance."""
 ITERATIONS = 200
-_TINY = 1e-6
+_LEAST_DEVIATION = 0.05
+"""Of a feature, as a share of the mean one: scaled up further, what hardly varies would drown the rest elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ def fit_head(
     `weights` [labels] count in the loss. Of PENALTIES the one is taken that gives `seen` the best weighted F1, of equal
     ones that with the least loss.
     """
-    mean, deviation = features.mean(0), features.std(0) + _TINY
+    mean, deviation = features.mean(0), features.std(0)
+    deviation = np.maximum(deviation, _LEAST_DEVIATION * deviation.mean() or 1.0)  # all alike: nothing to scale
     values = torch.from_numpy((features - mean) / deviation)
     best: tuple[tuple[float, float], Head, float] | None = None
     for penalty in PENALTIES:

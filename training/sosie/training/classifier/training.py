@@ -92,6 +92,7 @@ def train_classifier(
 
     earlier = progress.seconds
     if progress.best:
+        model.load_state_dict(progress.best)
         tell(f"going on after epoch {progress.epoch}, {progress.seconds / 60:.1f} minutes into the run")
     else:
         with explain_memory(options.batch_size):
