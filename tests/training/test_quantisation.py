@@ -16,10 +16,16 @@ def operators(graph: bytes) -> list[str]:
     return [node.op_type for node in onnx.load_from_string(graph).graph.node]
 
 
-def matrices(graph: bytes) -> dict[int, int]:
+def matrices(graph: bytes, dimensions: int = 2) -> dict[int, int]:
     """How many of the graph's matrices have which element type."""
-    kinds = [array.data_type for array in onnx.load_from_string(graph).graph.initializer if len(array.dims) == 2]
+    arrays = onnx.load_from_string(graph).graph.initializer
+    kinds = [array.data_type for array in arrays if len(array.dims) == dimensions]
     return {kind: kinds.count(kind) for kind in kinds}
+
+
+def kernels(graph: bytes) -> dict[int, int]:
+    """How many of the graph's kernels have which element type."""
+    return matrices(graph, 4)
 
 
 @pytest.fixture
@@ -38,15 +44,15 @@ def transformer() -> bytes:
 
 @pytest.fixture
 def convolutions() -> bytes:
-    """Pictures -> look through two convolutions with ReLU, and colour through one of its own."""
+    """Pictures -> look through three convolutions with ReLU, one depthwise, and colour through one of its own."""
     rng = np.random.default_rng(1)
     graph = GraphBuilder("image")
     image = graph.input("image", UINT8, ["n", SIDE, SIDE, 3])
     picture = graph.node("Cast", graph.node("Transpose", image, perm=[0, 3, 1, 2]), to=FLOAT)
     value = graph.node("Mul", picture, graph.number(1 / 255))
-    for name, before, after in (("one", 3, 8), ("two", 8, 8)):
+    for name, before, after, group in (("one", 3, 8, 1), ("depthwise", 1, 8, 8), ("two", 8, 8, 1)):
         kernel = graph.array(name, rng.normal(size=(after, before, 3, 3)) / before)
-        value = graph.node("Relu", graph.node("Conv", value, kernel, pads=[1, 1, 1, 1]))
+        value = graph.node("Relu", graph.node("Conv", value, kernel, pads=[1, 1, 1, 1], group=group))
     graph.output("look", graph.unit(graph.node("Flatten", graph.node("GlobalAveragePool", value))), ["n", 8])
     own = graph.node("Conv", picture, graph.array("own", rng.normal(size=(4, 3, 1, 1))))
     graph.output("colour", graph.node("Flatten", graph.node("GlobalAveragePool", own)), ["n", 4])
@@ -70,11 +76,12 @@ def test_dynamic(transformer: bytes) -> None:
 
 
 def test_static(convolutions: bytes, pictures: Pictures) -> None:
-    """Convolutions compute in integers with the ranges that the calibration pictures showed."""
+    """Convolutions compute in integers with the ranges that the calibration pictures showed, colour's own in float."""
     quantised = quantisation.quantise_static(convolutions, pictures[:16])
 
     found = quantisation.compare(convolutions, quantised, {"image": pictures[16:]})
     assert "QuantizeLinear" in operators(quantised)
+    assert kernels(quantised) == {onnx.TensorProto.UINT8: 2, onnx.TensorProto.INT8: 1, onnx.TensorProto.FLOAT: 1}
     assert 0.99 < found["look"].least <= found["look"].mean < 1
 
 

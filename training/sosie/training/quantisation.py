@@ -10,7 +10,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +52,19 @@ def quantise_dynamic(graph: bytes, *, keep: Collection[str] = KEPT) -> bytes:
 
     Weights use 7 of their 8 bits (`reduce_range`): AVX2 adds pairs of products in 16 bits, which overflow otherwise.
     """
-    settings = {
-        "op_types_to_quantize": ["MatMul"],  # Gemm has become MatMul by then
-        "per_channel": True,
-        "reduce_range": True,
-        "weight_type": QuantType.QInt8,
-    }
-    return _quantise(graph, keep, partial(quantize_dynamic, **settings))
+
+    def quantise(given: str, done: str, model: onnx.ModelProto) -> None:
+        quantize_dynamic(
+            given,
+            done,
+            op_types_to_quantize=["MatMul"],  # Gemm has become MatMul by then
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=_float_nodes(model, keep),
+        )
+
+    return _quantise(graph, quantise)
 
 
 def quantise_static(
@@ -70,20 +75,29 @@ def quantise_static(
     `pictures` [n, size, size, 3] show the range of every activation; some dozens of the kind that will be asked about
     are enough. Matrices behind the pooled features stay float32: they cost nothing and would carry errors on.
 
-    Weights are unsigned around 128: beside signed ones, AVX2's sums of 16 bits overflow. Measured on
-    EfficientNet-Lite0: mean cosine 0.990 like this, 0.959 with signed weights of 7 bits, 0.839 with signed ones of 8.
+    Weights are unsigned around 128: beside signed ones, AVX2's sums of 16 bits overflow. Those of depthwise
+    convolutions are signed: their kernel has no such sums, and for unsigned ones of several scales onnxruntime has only
+    a slow one. docs/models.md has the measurements.
     """
-    settings = {
-        "quant_format": QuantFormat.QDQ,
-        "op_types_to_quantize": ["Conv", "Add", "Relu", "Clip", "MaxPool"],
-        "per_channel": True,
-        "activation_type": QuantType.QUInt8,
-        "weight_type": QuantType.QUInt8,
-        "calibrate_method": CalibrationMethod.MinMax,
-        "extra_options": {"WeightSymmetric": True},
-    }
-    reader = _Calibration(input_name, pictures)
-    return _quantise(graph, keep, partial(quantize_static, calibration_data_reader=reader, **settings))
+
+    def quantise(given: str, done: str, model: onnx.ModelProto) -> None:
+        signed = [{"quant_type": QuantType.QInt8, "axis": 0, "symmetric": True}]
+        overrides = dict.fromkeys(_depthwise_kernels(model), signed)
+        quantize_static(
+            given,
+            done,
+            _Calibration(input_name, pictures),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Relu", "Clip", "MaxPool"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QUInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"WeightSymmetric": True, "TensorQuantOverrides": overrides},
+            nodes_to_exclude=_float_nodes(model, keep),
+        )
+
+    return _quantise(graph, quantise)
 
 
 def compare(reference: bytes, quantised: bytes, feeds: Arrays, *, batch: int = BATCH) -> dict[str, Cosines]:
@@ -108,10 +122,11 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
         return next(self._feeds, None)
 
 
-def _quantise(graph: bytes, keep: Collection[str], quantise: Callable[..., None]) -> bytes:
+def _quantise(graph: bytes, quantise: Callable[[str, str, onnx.ModelProto], None]) -> bytes:
     """What `quantise` makes of a graph with batch normalisations folded into convolutions and every node named.
 
-    onnxruntime's tools are given paths: what they do with a model in memory breaks on small constants.
+    It takes the paths of that graph and of its result, and the graph itself. onnxruntime's tools are given paths: what
+    they do with a model in memory breaks on small constants.
     """
     with tempfile.TemporaryDirectory(prefix="sosie-quantise-") as folder:
         given, prepared, done = (str(Path(folder) / name) for name in ("given.onnx", "prepared.onnx", "done.onnx"))
@@ -126,7 +141,7 @@ def _quantise(graph: bytes, keep: Collection[str], quantise: Callable[..., None]
         level = logging.root.manager.disable
         logging.disable(logging.WARNING)  # of channels whose weights are all but zero: their biases need no precision
         try:
-            quantise(prepared, done, nodes_to_exclude=_float_nodes(model, keep))
+            quantise(prepared, done, model)
         finally:
             logging.disable(level)
         return Path(done).read_bytes()
@@ -137,6 +152,12 @@ def _float_nodes(model: onnx.ModelProto, keep: Collection[str]) -> list[str]:
     outputs = {output.name for output in model.graph.output}
     kept = _upstream(model, outputs & set(keep))
     return sorted(kept - _upstream(model, outputs - set(keep)))
+
+
+def _depthwise_kernels(model: onnx.ModelProto) -> list[str]:
+    """The weights of convolutions in more than one group."""
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    return [node.input[1] for node in convolutions if any(a.name == "group" and a.i > 1 for a in node.attribute)]
 
 
 def _upstream(model: onnx.ModelProto, values: Collection[str]) -> set[str]:
