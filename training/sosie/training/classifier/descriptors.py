@@ -41,7 +41,7 @@ def describe_words(pictures: Pictures, train: Places, *, seed: int, tell: Callab
 
     The words are learned of the pictures at `train` alone.
     """
-    sift = cv2.SIFT_create(nfeatures=DESCRIPTORS)
+    sift = cv2.SIFT.create(nfeatures=DESCRIPTORS)
     found = []
     for number in range(len(pictures)):
         _, descriptors = sift.detectAndCompute(_grey(pictures, number), None)
