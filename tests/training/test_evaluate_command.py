@@ -1,7 +1,10 @@
 """`sosie evaluate` as it is called: on the drawn shop with the real towers, and against a real index."""
 
 import argparse
+import asyncio
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,14 @@ from PIL import Image
 from sosie.engine.inference import ImageInput
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import EmbeddingSpace, Part
-from sosie.engine.store import Facets, Row
+from sosie.engine.store import Facets, Row, picture_key
 from sosie.training import evaluate_command
 from sosie.training.errors import EvaluationError
 from sosie.training.evaluation.index_recall import measure_recall
+from sosie.training.goods import read_products
 from sosie.training.repository import CONFIG, GRAPH, Model, write_models
 from sosie.training.triton_config import Tensor, describe_classifier, write_config
+from sosie.v1 import product_pb2
 from stack_fixtures import DrawnShop
 
 pytest.importorskip("sklearn", reason="needs the extra `training`")
@@ -75,13 +80,17 @@ def test_earlier_report_and_limits(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The same run again changes nothing; a limit that fails ends with 1 and a line, after the report is written."""
+    """The same run again changes nothing; a limit that fails ends with 1 and a line, after the report is written.
+
+    An index is compared with exact search on the way.
+    """
     out, said = first
+    asyncio.run(fill_index(tmp_path / "index.db", [product for _, product in read_products(drawn_shop.catalog, print)]))
     status = evaluate(
         "retrieval",
         *places(drawn_shop, mini_repository, tmp_path / "again"),
         *("--max-products", PRODUCTS, "--map-points", "0"),
-        *("--against", out / "report.json"),
+        *("--against", out / "report.json", "--store", tmp_path / "index.db"),
         *("--require", "image.default.product.hit_rate@10>=0.5", "--require", "image.default.category.map>=1"),
     )
 
@@ -91,6 +100,8 @@ def test_earlier_report_and_limits(
     assert "image.default.product.hit_rate@10 >= 0.5: holds" in told
     again = json.loads((tmp_path / "again" / "report.json").read_text())
     assert not [one for one in again["differences"] if one["change"]]
+    assert again["metrics"]["index.image.recall@10"]["value"] == 1
+    assert again["index"]["rows"] == 120
     assert {name for name in said["metrics"] if name.startswith("image")} <= set(again["metrics"])
 
 
@@ -217,6 +228,19 @@ def make_rows(count: int) -> list[Row]:
         vector = INDEX.assemble({name: values / np.linalg.norm(values) for name, values in parts.items()})
         rows.append(Row(f"{number:032x}", f"p{number}", 0, vector, Facets("s"), b""))
     return rows
+
+
+async def fill_index(path: Path, products: Sequence[product_pb2.Product]) -> None:
+    """Writes rows for the first pictures of a catalog."""
+    keys = [picture_key(one.shop, one.product_id, picture.id) for one in products for picture in one.pictures]
+    store = MilvusStore(str(path), "sosie")
+    try:
+        await store.create(INDEX, timeout=LIMIT)
+        await store.upsert(
+            [replace(row, key=key) for row, key in zip(make_rows(120), keys, strict=False)], timeout=LIMIT
+        )
+    finally:
+        await store.close()
 
 
 async def test_index_is_compared_with_exact_search(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def _evaluate_pairs(report: Report, settings: Settings, note: Sink, tell: Sink) 
     found = evaluate_pairs(
         settings.repository, settings.catalog, settings.images, scorer=settings.scorer, report=note, tell=tell
     )
-    return replace(report, pairs=found)
+    return replace(report, pairs=found, space=report.space or found.space)
 
 
 def _without_repeats(notes: Sequence[str]) -> list[str]:
