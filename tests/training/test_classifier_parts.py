@@ -20,7 +20,8 @@ from sosie.training.classifier import backbones, lite0, metrics  # noqa: E402  #
 from sosie.training.classifier.augmentation import NONE, Augmentation, augment  # noqa: E402
 from sosie.training.classifier.cache import cache_pictures  # noqa: E402
 from sosie.training.classifier.dataset import Dataset, read_dataset, weigh_classes  # noqa: E402
-from sosie.training.classifier.finetuning import explain_memory, group_weights  # noqa: E402
+from sosie.training.classifier.finetuning import group_weights  # noqa: E402
+from sosie.training.classifier.running import explain_memory  # noqa: E402
 from sosie.training.networks import create_network  # noqa: E402
 
 

@@ -29,8 +29,8 @@ from sosie.engine.inference import Pictures
 from sosie.training.classifier.backbones import Backbone, Classifier
 from sosie.training.classifier.dataset import Dataset
 from sosie.training.classifier.descriptors import describe_gradients, describe_words
-from sosie.training.classifier.finetuning import encode
 from sosie.training.classifier.metrics import f1_scores
+from sosie.training.classifier.running import encode
 from sosie.training.classifier.training import open_pictures, prepare_device, write_figures
 from sosie.training.heads import Floats
 

@@ -6,10 +6,7 @@ follows the time that is left where that is shorter than the epochs: a run that 
 """
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +14,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sosie.engine.inference import Pictures
-from sosie.training.classifier.augmentation import Augmentation, augment
+from sosie.training.classifier.augmentation import Augmentation
 from sosie.training.classifier.backbones import Classifier
-from sosie.training.classifier.dataset import Places
+from sosie.training.classifier.batches import Learned, count_steps, make_batches
 from sosie.training.classifier.metrics import f1_scores, measure_loss
 from sosie.training.classifier.progress import Plan, Progress, save_progress
+from sosie.training.classifier.running import TOLD_EVERY, explain_memory, predict
 from sosie.training.errors import ClassifierError
-from sosie.training.heads import Floats
 
 WARM_UP = 0.08
 """The share of the steps in which the learning rate rises."""
@@ -37,11 +33,6 @@ AVERAGE = 0.99
 """How much of the moving average stays at each step; less in the first ones."""
 MAX_NORM = 5.0
 """Of the gradient."""
-EVALUATION_BATCH = 32
-TOLD_EVERY = 30.0
-"""Seconds between two lines about how far it is."""
-_READERS = 2
-_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -52,17 +43,6 @@ class Settings:
     patience: int
     deadline: float | None
     augmentation: Augmentation
-
-
-@dataclass(frozen=True)
-class Learned:
-    """The pictures to learn from and to watch, as places in `pictures` with their labels in `truth`."""
-
-    pictures: Pictures
-    truth: Places
-    train: Places
-    validation: Places
-    class_weights: Floats
 
 
 def train_network(
@@ -111,7 +91,7 @@ class _Trainer:
         self.device = next(model.parameters()).device
         self.model, self.data, self.plan, self.progress = model, data, plan, progress
         self.settings, self.clock, self.tell = settings, clock, tell
-        self.steps = max(len(data.train) // plan.batch_size, 1)
+        self.steps = count_steps(data, plan)
         self.optimiser = torch.optim.AdamW(group_weights(model, plan.learning_rate, plan.frozen))
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         half = torch.bfloat16 if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
@@ -121,6 +101,7 @@ class _Trainer:
         self.watching = 0.0
         if progress.state:
             model.load_state_dict(progress.state)
+            progress.average = {name: value.to(self.device) for name, value in progress.average.items()}
             self.optimiser.load_state_dict(progress.optimiser)
             self.scaler.load_state_dict(progress.scaler)
             torch.set_rng_state(progress.generator)
@@ -133,10 +114,10 @@ class _Trainer:
         return deadline is not None and self.clock() + self.watching >= deadline
 
     def run_epoch(self) -> None:
-        progress, told, losses = self.progress, self.clock(), []
+        progress, data, plan, told, losses = self.progress, self.data, self.plan, self.clock(), []
         self.model.train()
         started = self.clock()
-        for done, (views, truth) in enumerate(self._batches(), 1):
+        for done, (views, truth) in enumerate(make_batches(data, plan, progress.epoch, self.settings.augmentation), 1):
             self._set_rate()
             losses.append(self._step(views.to(self.device), truth.to(self.device)))
             progress.step += 1
@@ -218,32 +199,6 @@ class _Trainer:
             share = max(share, (self.clock() - self.progress.began) / max(whole, 1e-9))
         return min(share, 1.0)
 
-    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The epoch's batches of augmented pictures, made a little ahead by other threads."""
-        epoch, plan, data = self.progress.epoch, self.plan, self.data
-        order = np.random.default_rng([plan.seed, epoch]).permutation(data.train)
-        # What does not fill a batch is left for another epoch's order, unless it is all there is.
-        batches = [order[start : start + plan.batch_size] for start in range(0, len(order), plan.batch_size)]
-
-        def make(places: Places) -> tuple[torch.Tensor, torch.Tensor]:
-            views = [
-                augment(
-                    data.pictures[place],
-                    plan.train_size,
-                    np.random.default_rng([plan.seed, epoch, int(place)]),
-                    self.settings.augmentation,
-                )
-                for place in places
-            ]
-            return torch.from_numpy(np.stack(views)), torch.from_numpy(data.truth[places])
-
-        with ThreadPoolExecutor(_READERS) as pool:
-            pending = [pool.submit(make, places) for places in batches[: min(_AHEAD, self.steps)]]
-            for number in range(self.steps):
-                if number + _AHEAD < self.steps:
-                    pending.append(pool.submit(make, batches[number + _AHEAD]))
-                yield pending.pop(0).result()
-
     def _describe(self, done: int, losses: list[float], started: float) -> str:
         pace = done * self.plan.batch_size / max(self.clock() - started, 1e-9)
         return (
@@ -286,55 +241,6 @@ def _add_groups(groups: list[dict[str, object]], layer: torch.nn.Module, rate: f
         groups.append({"params": matrices, "lr": rate, "weight_decay": WEIGHT_DECAY})
     if learns and vectors:
         groups.append({"params": vectors, "lr": rate, "weight_decay": 0.0})
-
-
-def predict(model: Classifier, pictures: Pictures, places: Places) -> Floats:
-    """The logits [n, labels] of the pictures at some places."""
-    return _run(model, model, pictures, places)
-
-
-def encode(
-    model: Classifier, pictures: Pictures, places: Places, tell: Callable[[str], None] = lambda _: None
-) -> Floats:
-    """The features [n, size] of the pictures at some places."""
-    return _run(model, model.encode, pictures, places, tell)
-
-
-def _run(
-    model: Classifier,
-    compute: Callable[[torch.Tensor], torch.Tensor],
-    pictures: Pictures,
-    places: Places,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Floats:
-    model.eval()
-    device = next(model.parameters()).device
-    rows, told = [], time.monotonic()
-    with torch.inference_mode():
-        for start in range(0, len(places), EVALUATION_BATCH):
-            batch = torch.from_numpy(pictures[places[start : start + EVALUATION_BATCH]]).to(device)
-            rows.append(compute(batch).float().cpu().numpy())
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                tell(f"{start + len(batch):,} of {len(places):,} pictures")
-    result: Floats = np.concatenate(rows)
-    return result
-
-
-@contextmanager
-def explain_memory(batch_size: int) -> Iterator[None]:
-    """Turns running out of memory into a ClassifierError that says which batch size to try."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # torch tells of its own memory on the processor in words alone.
-        said = str(error).lower()
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError) or "alloc" in said or "out of memory" in said
-        if not known:
-            raise
-        smaller = max(batch_size // 2, 1)
-        advice = f"try --batch-size {smaller}" if smaller < batch_size else "take a smaller --backbone or --train-size"
-        raise ClassifierError(f"out of memory with batches of {batch_size} pictures; {advice}") from error
 
 
 def _copy(model: Classifier) -> dict[str, torch.Tensor]:

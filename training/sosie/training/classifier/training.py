@@ -20,13 +20,15 @@ import torch
 from sosie.engine.inference import Pictures
 from sosie.training.classifier.augmentation import Augmentation
 from sosie.training.classifier.backbones import Backbone, Classifier
+from sosie.training.classifier.batches import Learned
 from sosie.training.classifier.cache import cache_pictures
 from sosie.training.classifier.dataset import Dataset, Places, check_splits, weigh_classes
 from sosie.training.classifier.export import make_model
-from sosie.training.classifier.finetuning import Learned, Settings, encode, explain_memory, predict, train_network
+from sosie.training.classifier.finetuning import Settings, train_network
 from sosie.training.classifier.head import fit_head
 from sosie.training.classifier.metrics import f1_scores, fit_temperature, softmax
 from sosie.training.classifier.progress import Plan, Progress, load_progress, save_progress
+from sosie.training.classifier.running import encode, explain_memory, predict
 from sosie.training.errors import ClassifierError
 from sosie.training.evaluation.classification import describe_classes, judge_classifier
 from sosie.training.heads import Floats
@@ -100,7 +102,8 @@ def train_classifier(
         progress.seconds = clock()
         save_progress(folder, plan, progress)
     if not options.head_only:
-        judging = len(dataset.places("test")) / max(len(pictures), 1) * progress.seconds
+        encoding = progress.began or progress.seconds  # of train and validation
+        judging = len(dataset.places("test")) / len(pictures) * encoding
         bound = None if options.minutes is None else 60 * options.minutes - EXPORT_SECONDS - judging
         settings = Settings(options.smoothing, options.patience, bound, Augmentation())
         truth = dataset.truth[dataset.places("train")]
