@@ -15,6 +15,8 @@ from sosie.training.triton_config import HEADER, Accelerator, Tensor, write_conf
 CPU, GPU, TENSORRT = "config.pbtxt", "configs/gpu.pbtxt", "configs/tensorrt.pbtxt"
 CPU_BATCH = 4
 """Batches gain nothing on a processor: small ones let a question in sooner, and all sizes are warmed up in seconds."""
+CPU_WAIT_US = 60_000_000
+"""As long as the indexer waits: two cores take 8 s and more for the four batches of 32 pictures that it has under way."""
 GPU_BATCH = 32
 GPU_BEST_BATCH = 8
 """What TensorRT tunes its engine for: what a few callers at once make."""
@@ -83,7 +85,7 @@ def write_configs(model: ServedModel, parameters: Mapping[str, str] | None = Non
         return (HEADER + config).encode()
 
     return {
-        CPU: write(described, CPU_BATCH, instances=model.instances),
+        CPU: write(described, CPU_BATCH, instances=model.instances, max_wait_us=CPU_WAIT_US),
         GPU: write(on_gpu, GPU_BATCH, kind="KIND_GPU"),
         TENSORRT: write(on_gpu, GPU_BATCH, kind="KIND_GPU", accelerator=_tensorrt(model)),
     }

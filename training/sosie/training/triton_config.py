@@ -83,6 +83,7 @@ def write_config(
     instances: int = 1,
     max_batch: int = MAX_BATCH,
     warm_up: Iterable[int] = WARM_UP,
+    max_wait_us: int = MAX_WAIT_US,
     kind: str = "",
     accelerator: Accelerator | None = None,
 ) -> str:
@@ -90,7 +91,7 @@ def write_config(
 
     `threads` is how many of the processor's cores one execution may use, `instances` how many run side by side, `kind`
     where (e.g. KIND_GPU; Triton's choice unless given). Batches of the sizes `warm_up` are computed before the model is
-    ready.
+    ready; `max_wait_us` is MAX_WAIT_US unless given.
     """
     # Zeros are right for every input; random numbers would be no tokens. A free size is that of a short sentence.
     warm_dims = [8 if size < 0 else size for size in accepts.dims]
@@ -111,7 +112,7 @@ def write_config(
                 "default_priority_level": 2,
                 "default_queue_policy": {
                     "timeout_action": Symbol("REJECT"),
-                    "default_timeout_microseconds": MAX_WAIT_US,
+                    "default_timeout_microseconds": max_wait_us,
                     "allow_timeout_override": True,
                     "max_queue_size": MAX_QUEUE,
                 },
