@@ -16,7 +16,7 @@ CPU, GPU, TENSORRT = "config.pbtxt", "configs/gpu.pbtxt", "configs/tensorrt.pbtx
 CPU_BATCH = 4
 """Batches gain nothing on a processor: small ones let a question in sooner, and all sizes are warmed up in seconds."""
 CPU_WAIT_US = 60_000_000
-"""As long as the indexer waits: two cores take 8 s and more for the four batches of 32 pictures that it has under way."""
+"""As long as the indexer waits: two cores take 8 s and more for the four batches of 32 pictures that it has going."""
 GPU_BATCH = 32
 GPU_BEST_BATCH = 8
 """What TensorRT tunes its engine for: what a few callers at once make."""
