@@ -4,6 +4,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def hush(_: str) -> None:
     """Nobody listens."""
 
 
-def fit(*, related: bool = True, products: int = 150) -> "same_product.Fitted":
+def fit(*, related: bool = True, products: int = 150) -> Any:
     features = make_features(related=related, products=products)
     splits = split_families(features.goods, 0)
     return same_product.fit_same_product(
@@ -37,13 +38,13 @@ def fit(*, related: bool = True, products: int = 150) -> "same_product.Fitted":
 
 
 @pytest.fixture(scope="module")
-def fitted() -> "same_product.Fitted":
+def fitted() -> Any:
     return fit()
 
 
 def draw_head(seed: int = 0) -> PairHead:
     rng = np.random.default_rng(seed)
-    inner = rng.standard_normal((2 * LOOK, 8)).astype(np.float32) / 8
+    inner = (rng.standard_normal((2 * LOOK, 8)) / 8).astype(np.float32)
     weights, bias, outer = (rng.standard_normal(size).astype(np.float32) for size in (2, 8, 8))
     return PairHead(("look", "colour"), weights, 0.3, "look", inner, bias, outer, slope=0.7, offset=-0.2)
 
@@ -54,7 +55,7 @@ def draw_parts(seed: int, count: int = 20) -> dict[str, Floats]:
     return {name: unit(rng.standard_normal((count, size))).astype(np.float32) for name, size in sizes}
 
 
-def test_it_tells_held_out_products(fitted: "same_product.Fitted") -> None:
+def test_it_tells_held_out_products(fitted: Any) -> None:
     """Of held-out products the head tells same pairs from others better than the cosine, and means what it says."""
     report = fitted.report
 
@@ -126,7 +127,7 @@ def test_figures_are_scikit_learns() -> None:
     figures = measure_score(scores, same, ~same, probabilities=True)
     assert figures.brier == pytest.approx(metrics.brier_score_loss(same, scores))
     assert figures.auc_hard == figures.auc
-    assert sum(part.count for part in measure_reliability(scores, same)) == 500
+    assert sum(int(part.count) for part in measure_reliability(scores, same)) == 500
 
 
 def test_weights_count_pairs_several_times() -> None:

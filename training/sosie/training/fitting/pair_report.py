@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sosie.training.fitting.judging import Places
-from sosie.training.heads import Floats
+from sosie.training.fitting.judging import Doubles, Places
 
 Truth = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.floating[Any]]
 
 FALSE_POSITIVE_RATES = (0.01, 0.05)
 ROC_POINTS = 200
@@ -63,7 +64,7 @@ class PairReport:
         return asdict(self)
 
 
-def measure_score(scores: Floats, same: Truth, hard: Truth, *, probabilities: bool) -> PairFigures:
+def measure_score(scores: Scores, same: Truth, hard: Truth, *, probabilities: bool) -> PairFigures:
     """The figures of scores [n] of pairs of which `same` [n] show one product, and `hard` [n] are hard negatives."""
     false, true = measure_roc(scores, same)
     kept = same | hard
@@ -85,7 +86,7 @@ def measure_score(scores: Floats, same: Truth, hard: Truth, *, probabilities: bo
     )
 
 
-def measure_roc(scores: Floats, same: Truth) -> tuple[Floats, Floats]:
+def measure_roc(scores: Scores, same: Truth) -> tuple[Doubles, Doubles]:
     """False and true positive rates at every threshold, both from 0 to 1; ties are passed at once."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)
@@ -93,7 +94,7 @@ def measure_roc(scores: Floats, same: Truth) -> tuple[Floats, Floats]:
     return np.append(0.0, false / max(1, false[-1])), np.append(0.0, true / max(1, true[-1]))
 
 
-def measure_auc(scores: Floats, same: Truth, weights: npt.NDArray[np.float64] | None = None) -> float:
+def measure_auc(scores: Scores, same: Truth, weights: Doubles | None = None) -> float:
     """The chance that a same pair scores above another, ties counting half; NaN without both kinds.
 
     `weights` [n] say how often each pair counts.
@@ -109,7 +110,7 @@ def measure_auc(scores: Floats, same: Truth, weights: npt.NDArray[np.float64] | 
     return float((positive * (below + negative / 2)).sum() / total)
 
 
-def measure_reliability(probabilities: Floats, same: Truth) -> tuple[Bin, ...]:
+def measure_reliability(probabilities: Scores, same: Truth) -> tuple[Bin, ...]:
     """Ten bins of equal width over 0..1, empty ones left out."""
     places = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     return tuple(
@@ -119,7 +120,7 @@ def measure_reliability(probabilities: Floats, same: Truth) -> tuple[Bin, ...]:
     )
 
 
-def is_better(scores: Floats, baseline: Floats, same: Truth, clusters: Places, *, seed: int = 0) -> bool:
+def is_better(scores: Scores, baseline: Scores, same: Truth, clusters: Places, *, seed: int = 0) -> bool:
     """Whether the area under the ROC is greater beyond chance: one-sided at 5 %, by a paired bootstrap over clusters.
 
     `clusters` [n] are the families of the pairs' first pictures: pairs of one family are no independent evidence.
