@@ -66,7 +66,7 @@ def test_drawn_shop_is_evaluated(first: tuple[Path, dict[str, Any]]) -> None:
     assert metrics["text.words.product.hit_rate@10"]["value"] == 1
     assert metrics["classification.free_labels.accuracy"]["count"] > 0
     assert metrics["data.products"]["value"] == 40
-    assert any("--max-products 40" in note for note in said["notes"])
+    assert "40 of the 240 products are used (--max-products)" in said["notes"]
     shown = (out / "report.html").read_text()
     for section in ("retrieval", "worst", "classification", "map", "data"):
         assert f'<h2 id="{section}">' in shown

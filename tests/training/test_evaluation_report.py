@@ -66,7 +66,6 @@ def encode(goods: list[Goods], seed: int = 0) -> EncodedCatalog:
     return EncodedCatalog(
         space=SPACE,
         goods=tuple(goods),
-        places=np.arange(len(goods)),
         paths=tuple(path for product in goods for path in product.pictures),
         owners=owners,
         pictures={

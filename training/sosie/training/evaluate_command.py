@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=10_000,
         metavar="N",
-        help="use at most so many, spread over the catalog (%(default)s)",
+        help="use at most so many, spread over the catalog; classifiers are judged on all (%(default)s)",
     )
     _add_retrieval(parser.add_argument_group("retrieval"))
     _add_classification(parser.add_argument_group("classification and pairs"))

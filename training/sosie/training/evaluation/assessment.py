@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.store import picture_key
@@ -31,6 +32,7 @@ FITTED = "products_judged_by"
 """The figure that a space carries which was fitted to a catalog."""
 
 Sink = Callable[[str], None]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,11 @@ def evaluate(settings: Settings, *, tell: Sink) -> Report:
         raise EvaluationError(f"{settings.images} is no folder; give the catalog's pictures folder with --images")
     earlier = read_earlier(settings.against) if settings.against else None
     notes: list[str] = []
-    products = _read(settings, notes.append)
-    goods = _make_goods(products, notes.append)
+    everything = _read(settings, notes.append)
+    products = _spread(everything, settings.max_products)
+    if len(products) < len(everything):
+        notes.append(f"{len(products):,} of the {len(everything):,} products are used (--max-products)")
+    goods = _make_goods(everything, notes.append)
     report = Report(catalog=settings.catalog.name, space=None, settings=settings.describe())
     if settings.wants("data"):
         tell(f"looking at {len(products):,} products and their pictures")
@@ -101,10 +106,12 @@ def _read(settings: Settings, report: Sink) -> list[product_pb2.Product]:
     products = [product for _, product in read_products(settings.catalog, report)]
     if not products:
         raise EvaluationError(f"{settings.catalog} holds no product")
-    chosen = products[:: -(-len(products) // settings.max_products)]
-    if len(chosen) < len(products):
-        report(f"{len(chosen):,} of the {len(products):,} products are used: --max-products {settings.max_products:,}")
-    return chosen
+    return products
+
+
+def _spread(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """At most so many, spread over all."""
+    return items[:: -(-len(items) // most) or 1]
 
 
 def _make_goods(products: Sequence[product_pb2.Product], report: Sink) -> list[Goods]:
@@ -118,6 +125,7 @@ def _make_goods(products: Sequence[product_pb2.Product], report: Sink) -> list[G
 
 
 def _evaluate_models(report: Report, settings: Settings, goods: Sequence[Goods], note: Sink, tell: Sink) -> Report:
+    """`goods` are all of the catalog: which pictures a training held out depends on them all."""
     try:
         towers = open_towers(settings.repository, settings.space)
     except RepositoryError as error:
@@ -126,7 +134,7 @@ def _evaluate_models(report: Report, settings: Settings, goods: Sequence[Goods],
         note(f"{FREE_LABELS}: {error}")  # classifiers need no encoders
         return replace(report, classifiers=_judge(settings, goods, note=note, tell=tell))
     tell(f"embedding space {towers.space.name}")
-    catalog = encode_catalog(towers, goods, settings.images, report=note, tell=tell)
+    catalog = encode_catalog(towers, _spread(goods, settings.max_products), settings.images, report=note, tell=tell)
     report = replace(report, space=towers.space.name)
     if FITTED in towers.space.figures and not settings.retrieval.held_out:
         note(

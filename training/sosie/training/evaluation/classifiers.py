@@ -87,8 +87,9 @@ def judge_model(
 ) -> ClassifierReport | None:
     """A classifier of the repository on a catalog; None, reported, where no picture shows a label that it knows."""
     judged = choose_pictures(goods, model.label_set, held)
-    known = [place for place, label in enumerate(judged.labels) if label in set(model.labels)]
-    others = {label for label in judged.labels if label not in set(model.labels)}
+    numbers = {label: number for number, label in enumerate(model.labels)}
+    known = [place for place, label in enumerate(judged.labels) if label in numbers]
+    others = set(judged.labels) - numbers.keys()
     if others:
         report(
             f"classifier {model.name}: knows nothing of {len(others):,} labels of the catalog, {min(others)!r} is one: "
@@ -104,7 +105,6 @@ def judge_model(
     if not used:
         report(f"classifier {model.name}: no picture of the split {held.split} shows a {model.label_set} that it knows")
         return None
-    numbers = {label: number for number, label in enumerate(model.labels)}
     truth = np.array([numbers[judged.labels[place]] for place in used], np.int64)
     names = (model.name, model.label_set)
     return _report(names, held, np.concatenate(pieces), truth, owners=judged.owners[used], labels=model.labels)
@@ -121,8 +121,8 @@ def judge_free_labels(
 ) -> ClassifierReport | None:
     """The catalog's categories scored by their text, as the service scores labels that a caller gives.
 
-    `catalog` is what the space sees of `goods`. With `asking` [products of catalog] the pictures of these products are
-    judged, whatever their split.
+    `catalog` is what the space sees of some of `goods`, the very objects. With `asking` [products of catalog] the
+    pictures of these products are judged, whatever their split.
 
     None, reported, where the space cannot or the catalog has fewer than two categories.
     """
@@ -137,8 +137,8 @@ def judge_free_labels(
         return None
     if asking is None:
         judged = choose_pictures(goods, "category", held)
-        chosen = set(zip(judged.owners.tolist(), judged.paths, strict=True))
-        shown = zip(catalog.places[catalog.owners].tolist(), catalog.paths, strict=True)
+        chosen = {(id(goods[owner]), path) for owner, path in zip(judged.owners, judged.paths, strict=True)}
+        shown = [(id(catalog.goods[owner]), path) for owner, path in zip(catalog.owners, catalog.paths, strict=True)]
         places = np.array([place for place, pair in enumerate(shown) if pair in chosen], np.int64)
     else:
         known = np.array([bool(product.category) for product in catalog.goods])

@@ -27,13 +27,12 @@ class EncodedCatalog:
 
     `pictures` [n, size] are the parts that its n pictures fill, at `paths`; `owners` [n], ascending, the products that
     they show, as places in `goods` and as rows of `titles` and `words` [products, size]: the parts that the title fills
-    as a question, and the part `words` of a row, None where the space has none. `places` [products] are those in the
-    catalog that was given, of which products without a usable picture are left out.
+    as a question, and the part `words` of a row, None where the space has none. Products without a usable picture are
+    left out.
     """
 
     space: EmbeddingSpace
     goods: tuple[Goods, ...]
-    places: Places
     paths: tuple[str, ...]
     owners: Places
     pictures: dict[str, Floats]
@@ -79,7 +78,6 @@ def encode_catalog(
     return EncodedCatalog(
         towers.space,
         kept,
-        shown.astype(np.int64),
         tuple(wanted[place][1] for place in used),
         owners.astype(np.int64),
         {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]},

@@ -59,7 +59,7 @@ async def measure_recall(
         )
     names = sorted(rows)
     drawn = np.random.default_rng(seed).permutation(len(names))[:QUESTIONS]
-    sides = {"image": [], "words": []}  # type: dict[str, list[Floats]]
+    sides: dict[str, list[Floats]] = {"image": [], "words": []}
     for name in (names[place] for place in np.sort(drawn)):
         for side, vector in _ask_about(space, rows[name]).items():
             sides[side].append(vector)
