@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import json_format
 
 from sosie.training.errors import FitError
-from sosie.training.fitting.contrast import Heads, Pairs, fit_heads, judge
+from sosie.training.fitting.contrast import Heads, Pairs, _Fitting, fit_heads, judge
 from sosie.training.fitting.judging import Recall, category_precision, choose_scale, measure_recall, split
 from sosie.training.goods import Goods, choose_goods, read_goods
 from sosie.training.heads import Floats
@@ -63,6 +63,17 @@ def test_fitting_is_repeatable() -> None:
     assert np.array_equal(first.image.matrix, again.image.matrix)
     assert np.array_equal(first.text.weights[0], again.text.weights[0])
     assert not np.array_equal(first.image.matrix, other.image.matrix)
+
+
+def test_hard_negatives_come_into_the_batch() -> None:
+    """A batch holds its products and their neighbours, each once, and there are more batches for it."""
+    pairs, classes = make_pairs(1)
+    neighbours = np.stack([(np.arange(PRODUCTS) + 1) % PRODUCTS, np.full(PRODUCTS, -1)], axis=1)
+    fitting = _Fitting(pairs, pairs, classes, epochs=1, seed=0, batch=80, neighbours=neighbours)
+
+    assert fitting._join(np.array([3, 4, 9])).tolist() == [3, 4, 5, 9, 10]
+    assert fitting._batches == 3 * PRODUCTS // 80
+    assert np.isfinite(fitting._step(fitting._join(np.arange(20))))
 
 
 def test_recall_counts_ties_against() -> None:
