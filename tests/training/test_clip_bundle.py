@@ -253,7 +253,7 @@ def test_integers(towers: Towers, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     made, figures = quantise_towers(towers, calibration, force=True, tell=told.append)
 
-    assert len(made.image.graph) < 0.5 * len(towers.image.graph)
+    assert len(made.image.graph) < 0.7 * len(towers.image.graph)
     assert run_graph(made.image.graph, towers.image.feeds)["colour"] == pytest.approx(
         towers.image.expected["colour"], abs=1e-4
     )
