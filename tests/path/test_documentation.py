@@ -35,6 +35,7 @@ LEFT_OUT = {
     "sosie gateway ": "serves until it is stopped",
     "sosie train classifier ": "takes minutes, and photographs; tests/training/test_train_command.py runs it",
     "python benchmarks/real_catalogs.py ": "needs photographs",
+    "sosie evaluate classification --catalog .sosie/clothing.jsonl ": "needs photographs",
 }
 """What is not run, by how the line begins, and why."""
 
