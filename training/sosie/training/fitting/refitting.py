@@ -106,15 +106,10 @@ def fit_likeness(
             + ("products with two pictures" if positives == "product" else f"products with a {positives}")
         )
     gains, loses = after.gains(before, main, clusters), before.gains(after, watch, clusters)
-    verdict = (
-        "pictures find held-out products better" if gains and not loses
-        else "nothing was gained for pictures on the held-out products" if not gains
-        else "what was gained was lost elsewhere: " + watch.replace("_", " ")
-    )  # fmt: skip
     weight = _look_weight(space)
     return Growth(
         gains and not loses,
-        verdict,
+        _say(gains, loses, watch),
         Graft(LIKENESS, LOOK, refined.image),
         {LOOK: (weight * (1 - share), base.text_weight), LIKENESS: (weight * share, 0.0)},
         {
@@ -181,6 +176,14 @@ def choose_labels(goods: Sequence[Goods], owners: Places, positives: Positives) 
     if different < 2:  # noqa: PLR2004  # nothing to tell apart
         raise FitError(f"--positives {positives} needs two different ones, the catalog has {different}")
     return labels
+
+
+def _say(gains: bool, loses: bool, watch: str) -> str:
+    if not gains:
+        return "nothing was gained for pictures on the held-out products"
+    return (
+        f"what was gained is lost in {watch.replace('_', ' ')}" if loses else "pictures find held-out products better"
+    )
 
 
 def _label_name(product: Goods, positives: Positives) -> str:
