@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sosie.training.console import tell
+
 if TYPE_CHECKING:
     from sosie.training.evaluation.assessment import Settings
     from sosie.training.evaluation.report import Report
@@ -124,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sosie.training.errors import TrainingError  # noqa: PLC0415
 
     try:
-        report = evaluate(_read_settings(arguments), tell=_tell)
+        report = evaluate(_read_settings(arguments), tell=tell)
     except (TrainingError, EngineError) as error:
         raise SystemExit(f"sosie evaluate: {error}") from error
     out: Path = arguments.out
@@ -139,9 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _conclude(report: "Report", out: Path) -> int:
     for note in report.notes[:SHOWN_NOTES]:
-        _tell(f"left out: {note}")
+        tell(f"left out: {note}")
     if len(report.notes) > SHOWN_NOTES:
-        _tell(f"left out: {len(report.notes) - SHOWN_NOTES:,} more, listed in the report")
+        tell(f"left out: {len(report.notes) - SHOWN_NOTES:,} more, listed in the report")
     for name, figure in report.metrics().items():
         if _SHOWN.match(name):
             bounds = "" if figure.low is None else f"  [{figure.low:.3f}, {figure.high:.3f}]"
@@ -188,10 +190,6 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         against=arguments.against,
         requirements=tuple(Requirement.parse(text) for text in arguments.require),
     )
-
-
-def _tell(message: str) -> None:
-    print(f"  {message}", flush=True)
 
 
 def _requirement(text: str) -> str:

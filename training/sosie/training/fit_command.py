@@ -9,14 +9,14 @@
 import argparse
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sosie.training.console import Problems, require_torch, tell
 
 if TYPE_CHECKING:
     from sosie.training.goods import Goods
 
-SHOWN_PROBLEMS = 20
 LOSSES = ("contrastive", "supervised", "triplet", "cosine")
 POSITIVES = ("product", "category", "brand")
 
@@ -150,15 +150,7 @@ def _fit_space(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def require_torch(command: str) -> None:
-    """Ends the command where torch is missing, with what installs it."""
-    try:
-        import torch  # noqa: F401, PLC0415  # the test is whether it is there
-    except ModuleNotFoundError as error:
-        raise SystemExit(f"{command}: needs {error.name}; pip install torch==2.13.0, then 'sosie[training]'") from error
-
-
-def read_catalog(catalog: Path, problems: "Problems") -> "list[Goods]":
+def read_catalog(catalog: Path, problems: Problems) -> "list[Goods]":
     """The products that are used. Raises FitError."""
     from sosie.training.goods import choose_goods, read_goods  # noqa: PLC0415
 
@@ -170,29 +162,9 @@ def read_catalog(catalog: Path, problems: "Problems") -> "list[Goods]":
     return goods
 
 
-@dataclass
-class Problems:
-    """What is wrong with a catalog: the first are shown, all are counted."""
-
-    count: int = 0
-
-    def add(self, problem: str) -> None:
-        self.count += 1
-        if self.count <= SHOWN_PROBLEMS:
-            print(f"  left out, {problem}", flush=True)
-
-    def tell(self) -> None:
-        if self.count > SHOWN_PROBLEMS:
-            print(f"  left out, {self.count - SHOWN_PROBLEMS:,} more lines and pictures")
-
-
 def print_figures(figures: Mapping[str, float]) -> None:
     for name, value in figures.items():
         print(f"  {name.replace('_', ' '):<48}{value:8.3f}")
-
-
-def tell(message: str) -> None:
-    print(f"  {message}", flush=True)
 
 
 def _check_built(folder: Path, image: str, bundle: str) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sosie.training.console import tell
 from sosie.training.precision import add_precision
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     from sosie.training import mini, repository, verification  # noqa: PLC0415  # they need the extra
 
     print("mini: reading the weights", flush=True)
-    sources = mini.read_sources(arguments.weights, _tell)
-    bundle = mini.build(sources, _tell)
-    _tell("comparing the graphs with their networks")
+    sources = mini.read_sources(arguments.weights, tell)
+    bundle = mini.build(sources, tell)
+    tell("comparing the graphs with their networks")
     verification.verify(bundle.models)
     if arguments.precision == "int8":
         bundle = _quantise(bundle, arguments.calibration, force=arguments.force_precision)
@@ -48,14 +49,10 @@ def _quantise(bundle: "Bundle", calibration: Path | None, *, force: bool) -> "Bu
     from sosie.training import mini, precision, quantisation  # noqa: PLC0415  # as above
     from sosie.training.repository import GRAPH  # noqa: PLC0415
 
-    pictures = precision.read_calibration(calibration, mini.IMAGE_INPUT, _tell)
-    _tell(f"finding the scales of int8 with {len(pictures.calibrating)} pictures, judging by {len(pictures.judging)}")
+    pictures = precision.read_calibration(calibration, mini.IMAGE_INPUT, tell)
+    tell(f"finding the scales of int8 with {len(pictures.calibrating)} pictures, judging by {len(pictures.judging)}")
     image = bundle.models[0]
     graph = quantisation.quantise_static(image.files[GRAPH], pictures.calibrating)
     found = quantisation.compare(image.files[GRAPH], graph, {"image": pictures.judging})
-    precision.judge(image.name, found, force=force, tell=_tell)
+    precision.judge(image.name, found, force=force, tell=tell)
     return mini.replace_image_graph(bundle, graph, f"int8 {pictures.digest}")
-
-
-def _tell(message: str) -> None:
-    print(f"  {message}", flush=True)

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from sosie.training.console import require_torch, tell
+
 HELP = "ResNet152 as a classifier, with logits and features; needs the extra `training`"
 
 DEFAULT_TAG = "a1h_in1k"
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds, verifies and writes the model. Raises TrainingError."""
+    require_torch("sosie models build resnet152")
     from sosie.training import imagenet, networks, repository, resnet152  # noqa: PLC0415  # they need the extra
     from sosie.training.errors import WeightsError  # noqa: PLC0415
 
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "classes, one a line, with --labels FILE"
             )
         network = networks.create_network(resnet152.ARCHITECTURE, weights, source=path, num_classes=classes)
-    model = resnet152.build(network, labels=labels, label_set=label_set, origin=origin, tell=_tell)
+    model = resnet152.build(network, labels=labels, label_set=label_set, origin=origin, tell=tell)
     written = repository.write_models(arguments.repository, [model], force=arguments.force)
     print(f"{arguments.repository / model.name}: {'written' if written else 'unchanged'}")
     print(f"label set {label_set}, {len(labels)} labels")
@@ -75,7 +78,3 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     if not lines:
         raise WeightsError(f"{path} holds no labels; it is to hold a label a line")
     return tuple(lines)
-
-
-def _tell(message: str) -> None:
-    print(f"  {message}", flush=True)

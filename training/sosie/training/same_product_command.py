@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sosie.training import fit_command
+from sosie.training.console import Problems, require_torch, tell
 
 if TYPE_CHECKING:
     from sosie.training.fitting.pair_report import PairReport
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fits, judges, and writes the head where it beats the cosine. Raises TrainingError."""
-    fit_command.require_torch("sosie models same-product")
+    require_torch("sosie models same-product")
     from sosie.training import repository  # noqa: PLC0415  # what needs an extra is imported when it is used
     from sosie.training.fitting.features import encode_in_space  # noqa: PLC0415
     from sosie.training.fitting.pairs import split_families  # noqa: PLC0415
@@ -33,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     from sosie.training.space_encoders import find_encoders  # noqa: PLC0415
 
     encoders = find_encoders(arguments.repository, f"{arguments.start}_image")
-    problems = fit_command.Problems()
+    problems = Problems()
     goods = fit_command.read_catalog(arguments.catalog, problems)
-    features = encode_in_space(encoders, goods, arguments.images, report=problems.add, tell=fit_command.tell)
+    features = encode_in_space(encoders, goods, arguments.images, report=problems.add, tell=tell)
     problems.tell()
     fitted = fit_same_product(
         encoders.space,
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         epochs=arguments.epochs,
         batch=arguments.batch or BATCH,
-        tell=fit_command.tell,
+        tell=tell,
     )
     _print_report(fitted.report)
     if not fitted.gained:

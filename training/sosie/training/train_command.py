@@ -6,14 +6,14 @@
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sosie.training.console import Problems, require_torch, tell
 
 HELP = "train a classifier of a catalog's brands or categories"
 EXTRA = "training"
 
-SHOWN_PROBLEMS = 20
 DEFAULT_REPOSITORY = Path("model_repository")
 RUNS = Path(".sosie") / "runs"
 
@@ -92,11 +92,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from sosie.training.classifier import backbones, dataset, training  # noqa: PLC0415  # they import torch
-    from sosie.training.repository import write_models  # noqa: PLC0415  # as above
+    require_torch("sosie train classifier")
+    from sosie.training.classifier import backbones, dataset, export, training  # noqa: PLC0415  # they import torch
+    from sosie.training.repository import check_label_set, write_models  # noqa: PLC0415  # as above
 
     folder = arguments.run or RUNS / arguments.label
-    problems = _Problems()
+    problems = Problems()
     data = dataset.read_dataset(
         arguments.catalog,
         arguments.label,
@@ -108,9 +109,10 @@ def _train(arguments: argparse.Namespace) -> int:
     print(f"{arguments.label}: {dataset.summarise(data)}", flush=True)
     for label, count in data.left_out.items():
         print(f"  left out, label {label!r}: {count} pictures, below --min-images", flush=True)
-    backbone = backbones.load_backbone(arguments.backbone, arguments.weights, tell=_tell)
+    backbone = backbones.load_backbone(arguments.backbone, arguments.weights, tell=tell)
     if arguments.baseline:
         return _compare(arguments, data, backbone, folder, problems)
+    check_label_set(arguments.repository, export.name_model(arguments.label), arguments.label)
     options = training.Options(
         seed=arguments.seed,
         head_only=arguments.train == "head",
@@ -126,7 +128,7 @@ def _train(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
     )
     trained = training.train_classifier(
-        data, arguments.images, backbone, options, folder=folder, report=problems.add, tell=_tell
+        data, arguments.images, backbone, options, folder=folder, report=problems.add, tell=tell
     )
     problems.tell()
     _print_figures(trained.figures)
@@ -136,11 +138,11 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _compare(arguments: argparse.Namespace, data: Any, backbone: Any, folder: Path, problems: "_Problems") -> int:
+def _compare(arguments: argparse.Namespace, data: Any, backbone: Any, folder: Path, problems: Problems) -> int:
     from sosie.training.classifier import baseline  # noqa: PLC0415  # it imports scikit-learn
 
     table = baseline.compare_methods(
-        data, arguments.images, backbone, seed=arguments.seed, folder=folder, report=problems.add, tell=_tell
+        data, arguments.images, backbone, seed=arguments.seed, folder=folder, report=problems.add, tell=tell
     )
     problems.tell()
     print(baseline.render_table(table))
@@ -170,26 +172,6 @@ def _interval(estimate: dict[str, float | None]) -> str:
     low, high = estimate["low"], estimate["high"]
     bounds = f" ({low:.3f}-{high:.3f})" if low is not None and high is not None else ""
     return f"{estimate['value']:.3f}{bounds}"
-
-
-@dataclass
-class _Problems:
-    """What is wrong with a catalog: the first are shown, all are counted."""
-
-    count: int = 0
-
-    def add(self, problem: str) -> None:
-        self.count += 1
-        if self.count <= SHOWN_PROBLEMS:
-            print(f"  left out, {problem}", flush=True)
-
-    def tell(self) -> None:
-        if self.count > SHOWN_PROBLEMS:
-            print(f"  left out, {self.count - SHOWN_PROBLEMS:,} more lines and pictures")
-
-
-def _tell(message: str) -> None:
-    print(f"  {message}", flush=True)
 
 
 def _count(text: str) -> int:

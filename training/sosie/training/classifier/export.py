@@ -29,6 +29,11 @@ class Calibrated(torch.nn.Module):  # type: ignore[misc]  # torch is taken for u
         return (torch.softmax(self.classifier(image) / self.temperature, dim=-1),)
 
 
+def name_model(label_set: str) -> str:
+    """The folder of the classifier of a label set."""
+    return f"{label_set}_classifier"
+
+
 def make_model(
     classifier: Classifier,
     backbone: Backbone,
@@ -42,7 +47,7 @@ def make_model(
 
     Raises VerificationError where they differ.
     """
-    name = f"{label_set}_classifier"
+    name = name_model(label_set)
     size = backbone.image_input.size
     network = Calibrated(classifier.cpu().eval(), temperature)
     if isinstance(classifier.network, Lite0):

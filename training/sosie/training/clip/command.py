@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from sosie.training.console import require_torch, tell
 from sosie.training.precision import add_precision, read_calibration
 
 HELP = "image and text towers of any open_clip model (CLIP, MobileCLIP, SigLIP); needs the extra `training`"
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds, verifies and writes the bundle. Raises TrainingError."""
+    require_torch("sosie models build clip")
     from sosie.training import repository  # noqa: PLC0415  # what needs the extra is imported when it is used
     from sosie.training.clip import bundle, integers, loading, sources  # noqa: PLC0415
 
@@ -42,13 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
         named, arguments.model_folder, arguments.pretrained, arguments.weights, random=arguments.random
     )
     print(f"clip: reading {arguments.model_folder or named}", flush=True)
-    loaded = loading.load(sources.find_origin(wanted, _tell))
+    loaded = loading.load(sources.find_origin(wanted, tell))
     half, integer = arguments.precision == "fp16", arguments.precision == "int8"
-    calibration = read_calibration(arguments.calibration, loaded.image_input, _tell) if integer else None
-    towers = bundle.export_towers(loaded, half=half, tell=_tell)
+    calibration = read_calibration(arguments.calibration, loaded.image_input, tell) if integer else None
+    towers = bundle.export_towers(loaded, half=half, tell=tell)
     figures: dict[str, float] = {}
     if calibration:
-        towers, figures = integers.quantise_towers(towers, calibration, force=arguments.force_precision, tell=_tell)
+        towers, figures = integers.quantise_towers(towers, calibration, force=arguments.force_precision, tell=tell)
     made = bundle.assemble(towers, prefix=arguments.name, figures=figures)
     written = repository.write_models(arguments.repository, made.models, force=arguments.force)
     for model in made.models:
@@ -61,7 +63,3 @@ def _folder_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name for folders: letters, digits, - and _, a letter first")
     return text
-
-
-def _tell(message: str) -> None:
-    print(f"  {message}", flush=True)
