@@ -30,12 +30,21 @@ LEFT_OUT = {
     "scripts/demo": "tests/house/test_demo.py runs it",
     "scripts/test": "is what runs this test",
     "sosie models build mini": "the fixture built the models",
+    "sosie models build clip ": "takes a minute, and a hub or files; tests/training/test_clip_*.py run it",
+    "sosie models build resnet152 ": "as clip; tests/training/test_resnet152.py runs it",
+    "sosie models list --repository .sosie/trial": "shows what these build",
+    "sosie models fit ": "takes minutes; tests/training/test_fit_command.py runs it",
+    "sosie models same-product ": "as fit; tests/training/test_fit_same_product.py runs it",
     "sosie demo-shop .sosie/shop": "the fixture drew the shop",
     "sosie local ": "the stack is the session's",
     "sosie gateway ": "serves until it is stopped",
     "sosie train classifier ": "takes minutes, and photographs; tests/training/test_train_command.py runs it",
     "python benchmarks/real_catalogs.py ": "needs photographs",
-    "sosie evaluate classification --catalog .sosie/clothing.jsonl ": "needs photographs",
+    "sosie evaluate --catalog real.jsonl ": "needs photographs",
+    "sosie evaluate --catalog .sosie/shop/catalog.jsonl ": "tests/training/test_evaluate_command.py runs it",
+    "sosie evaluate classification ": "needs a classifier; tests/training/test_evaluate_command.py trains one",
+    "sosie evaluate pairs ": "needs a same-product model; tests/training/test_fit_same_product.py fits one",
+    "sosie evaluate retrieval --catalog catalog.jsonl --images pictures --out report --store ": "names an address",
 }
 """What is not run, by how the line begins, and why."""
 
