@@ -7,7 +7,9 @@ import pytest
 
 from sosie.training.console import SHOWN_PROBLEMS, Problems
 
-WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from sosie.client.cli import main; sys.exit(main(sys.argv[1:]))"
+WITHOUT_TORCH = (
+    "import sys; sys.modules['torch'] = None; from sosie.client.cli import main; sys.exit(main(sys.argv[1:]))"
+)
 
 
 @pytest.mark.parametrize(
