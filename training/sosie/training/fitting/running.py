@@ -15,13 +15,13 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 @contextmanager
-def seeded_torch(seed: int, batch: int) -> Iterator[None]:
-    """Torch with a seed, on THREADS threads, for a while. Raises FitError where memory runs out.
+def seeded_torch(seed: int, batch: int, *, threads: int = THREADS) -> Iterator[None]:
+    """Torch with a seed, on so many threads, for a while. Raises FitError where memory runs out.
 
     `batch` is what the command was given, or its default: what to halve.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -31,4 +31,4 @@ def seeded_torch(seed: int, batch: int) -> Iterator[None]:
             raise
         raise FitError(f"memory ran out with {batch} in a batch; try --batch {max(2, batch // 2)}") from error
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
