@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from sosie.engine.inference import Pictures
 from sosie.training.clip.loading import Loaded
 from sosie.training.clip.towers import ImageTower, TextTower
 from sosie.training.errors import FitError
+from sosie.training.fitting import losses
 from sosie.training.fitting.contrast import MAX_LOG_SCALE, SENTENCE_SHARES
 from sosie.training.fitting.judging import (
     PictureFinds,
@@ -232,9 +232,8 @@ class _Teacher:
         with self._autocast:
             left = self._images(torch.from_numpy(pictures).to(device))
             right = self._texts(torch.from_numpy(self._shown.tokens[products, said]).to(device))
-        logits = left.float() @ right.float().T * self._network.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
-        truth = torch.arange(len(logits), device=device)
-        loss = (functional.cross_entropy(logits, truth) + functional.cross_entropy(logits.T, truth)) / 2
+        scale = self._network.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
+        loss = losses.contrastive(left.float(), right.float(), scale)
         self._optimiser.zero_grad()
         loss.backward()
         self._optimiser.step()
