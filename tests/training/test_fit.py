@@ -8,7 +8,18 @@ from google.protobuf import json_format
 
 from sosie.training.errors import FitError
 from sosie.training.fitting.contrast import Heads, Pairs, _Fitting, fit_heads, judge
-from sosie.training.fitting.judging import Recall, category_precision, choose_scale, measure_recall, split
+from sosie.training.fitting.judging import (
+    USUAL_WEIGHT,
+    WEIGHTS,
+    Places,
+    Recall,
+    category_precision,
+    choose_scale,
+    choose_weight,
+    measure_recall,
+    rank_own,
+    split,
+)
 from sosie.training.goods import Goods, choose_goods, read_goods
 from sosie.training.heads import Floats
 from sosie.v1 import product_pb2
@@ -99,6 +110,35 @@ def test_category_precision_leaves_the_own_product_out() -> None:
     similarity = np.array([[9.0, 1, 1, 1, 1, 1]])
 
     assert category_precision(similarity, np.array([0]), np.arange(6), ["a"] + ["b"] * 5) == 0
+
+
+def make_titles() -> tuple[Floats, Floats, Places, list[str]]:
+    """Similarities of 40 titles with a picture of each product: words know the product, meaning the category alone."""
+    rng = np.random.default_rng(4)
+    kinds = np.arange(40) % 4
+    words = np.eye(40) * 0.3 + 0.1 * rng.random((40, 40))
+    meaning = (kinds[:, None] == kinds[None, :]) * 0.3 + 0.3 * rng.random((40, 40))
+    return meaning.astype(np.float32), words.astype(np.float32), np.arange(40), [f"kind {kind}" for kind in kinds]
+
+
+def test_meaning_weighs_what_serves_categories() -> None:
+    """A meaning that knows categories is weighed as far as titles still find their own product."""
+    meaning, words, products, categories = make_titles()
+
+    weight = choose_weight(meaning, words, products, products, categories)
+
+    assert category_precision(words + weight * meaning, products, products, categories) > 0.9
+    assert rank_own(words + weight * meaning, products, products).reciprocal_rank > 0.97
+    assert rank_own(words + 4 * meaning, products, products).reciprocal_rank < 0.6
+
+
+def test_meaning_that_misleads_weighs_least() -> None:
+    """Where every weight costs titles their own product, the least is taken; without categories the usual one."""
+    _, words, products, categories = make_titles()
+    misleading = np.roll(np.eye(40, dtype=np.float32), 1, axis=1) * 9
+
+    assert choose_weight(misleading, words, products, products, categories) == WEIGHTS[0]
+    assert choose_weight(misleading, words, products, products, [""] * 40) == USUAL_WEIGHT
 
 
 def test_scale_follows_how_sure_labels_can_be() -> None:

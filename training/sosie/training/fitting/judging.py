@@ -16,8 +16,10 @@ FIRST_OF_CATEGORY = 5
 ONE_SIDED_5_PERCENT = 1.645
 AT_ONCE = 256
 """Questions whose similarities with all pictures are held in memory at a time."""
-WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+WEIGHTS = (0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 4.0)
 """What is tried as the weight of `meaning` beside `words` at weight 1."""
+USUAL_WEIGHT = 0.2
+"""That weight where there are no categories to choose it by."""
 SCALES = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0)
 """What is tried to turn cosines into logits."""
 
@@ -108,7 +110,11 @@ def measure_pictures(vectors: Floats, asked: Places, owners: Places, categories:
 
 def measure_recall(sentences: Floats, products: Places, pictures: Floats, owners: Places) -> Recall:
     """Unit vectors [m, size] of sentences about `products` [m], and [n, size] of pictures that show `owners` [n]."""
-    similarity = sentences @ pictures.T
+    return rank_own(sentences @ pictures.T, products, owners)
+
+
+def rank_own(similarity: Floats, products: Places, owners: Places) -> Recall:
+    """As `measure_recall`, of similarities [m, n] of the sentences with the pictures."""
     own = owners[None, :] == products[:, None]
     best = np.where(own, similarity, -np.inf).max(1)
     return Recall(((similarity >= best[:, None]) & ~own).sum(1) + 1)  # a tie counts against it
@@ -132,13 +138,20 @@ def category_precision(similarity: Floats, products: Places, owners: Places, cat
 def choose_weight(meaning: Floats, words: Floats, products: Places, owners: Places, categories: Sequence[str]) -> float:
     """The weight of `meaning` beside `words`, both as similarities [m, n] of titles with pictures.
 
-    The one by which most of the first five pictures are of the title's category, the title's own product left out: 1
-    where the products have fewer than two categories.
+    The one by which most of the first five pictures are of the title's category, the title's own product left out. Only
+    weights count with which titles find their own product as well as by words alone, but for chance; the least of
+    WEIGHTS where there is none. USUAL_WEIGHT where the products have fewer than two categories.
+
+    The pictures have to be those that compete in the shop, the products that were learned from too: a head is surer of
+    those, and a weight that was chosen without them lets them stand before the product that was asked for.
     """
     if len(set(categories) - {""}) < 2:  # noqa: PLR2004  # nothing to tell apart
-        return 1.0
-    scores = [category_precision(words + weight * meaning, products, owners, categories) for weight in WEIGHTS]
-    return WEIGHTS[int(np.argmax(scores))]
+        return USUAL_WEIGHT
+    alone = rank_own(words, products, owners)
+    tried = {weight: words + weight * meaning for weight in WEIGHTS}
+    kept = [weight for weight in WEIGHTS if not alone.is_better_than(rank_own(tried[weight], products, owners))]
+    scores = {weight: category_precision(tried[weight], products, owners, categories) for weight in kept}
+    return max(kept, key=lambda weight: scores[weight]) if kept else WEIGHTS[0]
 
 
 def choose_scale(cosines: Floats, truth: Places, fallback: float) -> float:

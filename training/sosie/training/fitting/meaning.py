@@ -73,9 +73,7 @@ def fit(
         "title_reciprocal_rank_before": before.reciprocal_rank,
         "title_reciprocal_rank": after.reciprocal_rank,
     }
-    seen = pairs.select(watched)
-    categories = [catalog.goods[place].category for place in watched]
-    meaning, scale = _calibrate(sources, heads, seen, categories)
+    meaning, scale = _calibrate(sources, heads, pairs, watched, [product.category for product in catalog.goods])
     weights = {**mini.WEIGHTS, "meaning": (0.0, meaning)}
     return Outcome(after.is_better_than(before), heads, weights, scale, figures)
 
@@ -99,17 +97,20 @@ def assemble(sources: mini.Sources, outcome: Outcome, names: tuple[str, str]) ->
     return mini.Bundle(bundle.space, tuple(model for model in bundle.models if model.name in names))
 
 
-def _calibrate(sources: mini.Sources, heads: Heads, seen: Pairs, categories: list[str]) -> tuple[float, float]:
-    """The weight of a sentence's meaning beside its words, and the label scale, from products' categories."""
-    pictures = embed_pictures(heads, seen.pictures)
-    titles = seen.sentences[:, _TITLE]
+def _calibrate(
+    sources: mini.Sources, heads: Heads, pairs: Pairs, watched: Places, categories: list[str]
+) -> tuple[float, float]:
+    """A sentence's weight of meaning beside words, and the label scale, from the watched products' categories."""
+    titles = pairs.sentences[watched, _TITLE]
     weight = choose_weight(
-        embed_sentences(heads, titles) @ pictures.T,
-        titles @ seen.sentences[:, 0][seen.owners].T,
-        np.arange(len(categories)),
-        seen.owners,
+        embed_sentences(heads, titles) @ embed_pictures(heads, pairs.pictures).T,
+        titles @ pairs.sentences[:, 0][pairs.owners].T,
+        watched,
+        pairs.owners,
         categories,
     )
+    seen, categories = pairs.select(watched), [categories[place] for place in watched]
+    pictures = embed_pictures(heads, seen.pictures)
     labels = sorted(set(categories) - {""})
     shown = np.array([categories[owner] for owner in seen.owners])
     known = shown != ""
