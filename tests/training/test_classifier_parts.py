@@ -23,6 +23,7 @@ from sosie.training.classifier.dataset import Dataset, read_dataset, weigh_class
 from sosie.training.classifier.finetuning import group_weights  # noqa: E402
 from sosie.training.classifier.running import explain_memory  # noqa: E402
 from sosie.training.networks import create_network  # noqa: E402
+from sosie.training.vectors import softmax  # noqa: E402
 
 
 def write_catalog(folder: Path, *products: tuple[str, str, int], **attributes: str) -> Path:
@@ -157,7 +158,7 @@ def test_temperature(sharpness: float) -> None:
     """Logits that are too sharp or too flat by a factor get that factor as their temperature."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 5)).astype(np.float32)
-    truth = (np.log(metrics.softmax(logits)) + rng.gumbel(size=logits.shape)).argmax(1)
+    truth = (np.log(softmax(logits)) + rng.gumbel(size=logits.shape)).argmax(1)
     temperature = metrics.fit_temperature(logits * sharpness, truth)
     assert temperature == pytest.approx(sharpness, rel=0.05)
     assert metrics.measure_loss(logits * sharpness / temperature, truth) <= metrics.measure_loss(logits, truth)

@@ -29,6 +29,7 @@ from sosie.training.errors import PrecisionError, VerificationError, WeightsErro
 from sosie.training.mini import Bundle
 from sosie.training.precision import read_calibration
 from sosie.training.repository import CONFIG, GRAPH, TOKENIZER, Model
+from sosie.training.vectors import unit
 from tiny_clip import DIM, SIZE, write_clip, write_multilingual, write_siglip
 
 
@@ -134,7 +135,7 @@ def test_parts_are_unit_vectors(towers: Towers) -> None:
 def test_wrong_vectors_are_noticed(towers: Towers, spoil: Callable[..., dict[str, parts.Floats]]) -> None:
     """Vectors that differ from torch's fail the comparison, also where those of all inputs are much alike."""
     expected = {**towers.image.expected}
-    expected["look"] = parts.unit(expected["look"] * 0.01 + 1)
+    expected["look"] = unit(expected["look"] * 0.01 + 1)
 
     verify_parts("clip", expected, dict(expected))
     with pytest.raises(VerificationError, match="clip: a vector of the part"):

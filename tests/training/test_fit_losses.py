@@ -7,7 +7,7 @@ import pytest
 
 from sosie.training.fitting.sampling import Batches, Views, mine_neighbours, number
 from sosie.training.heads import Floats
-from sosie.training.parts import unit
+from sosie.training.vectors import unit
 
 torch = pytest.importorskip("torch", reason="fitting needs the extra `training`")
 losses = pytest.importorskip("sosie.training.fitting.losses")

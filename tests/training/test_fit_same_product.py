@@ -16,8 +16,8 @@ from sosie.training.fitting.pairs import draw_pairs, evaluate_pairs, image_weigh
 from sosie.training.fitting.scorers import PairHead, build_scorer, open_scorer
 from sosie.training.goods import Goods
 from sosie.training.heads import Floats
-from sosie.training.parts import unit
 from sosie.training.repository import write_models
+from sosie.training.vectors import unit
 from training.tiny_space import LOOK, SPACE, draw_shop, make_features, write_space
 
 pytest.importorskip("torch", reason="fitting needs the extra `training`")

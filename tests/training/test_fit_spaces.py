@@ -16,11 +16,11 @@ from sosie.training.fitting.grafting import graft_head
 from sosie.training.fitting.judging import are_gains, measure_pictures
 from sosie.training.goods import Goods
 from sosie.training.heads import Projection
-from sosie.training.parts import unit
 from sosie.training.repository import CONFIG, GRAPH
 from sosie.training.sessions import open_session
 from sosie.training.space_encoders import find_encoders
 from sosie.training.triton_config import read_parameters
+from sosie.training.vectors import unit
 from training.tiny_space import SIDE, SPACE, draw_shop, make_features, write_space
 
 pytest.importorskip("torch", reason="fitting needs the extra `training`")

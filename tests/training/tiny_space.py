@@ -17,10 +17,10 @@ from sosie.engine.space import EmbeddingSpace, Part
 from sosie.training.fitting.features import SpaceFeatures
 from sosie.training.goods import Goods
 from sosie.training.graph import FLOAT, INT64, UINT8, GraphBuilder
-from sosie.training.parts import unit
 from sosie.training.repository import GRAPH, TOKENIZER, Model, write_models
 from sosie.training.served import clip_image, clip_text, write_configs
 from sosie.training.triton_config import describe_encoder
+from sosie.training.vectors import unit
 
 SIDE, CELLS, LOOK, LENGTH = 16, 4, 24, 8
 KINDS = ("boot", "dress", "lamp")

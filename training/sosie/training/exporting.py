@@ -16,6 +16,7 @@ import torch
 from sosie.training.errors import VerificationError
 from sosie.training.graph import IR_VERSION, OPSET
 from sosie.training.sessions import open_session
+from sosie.training.vectors import cosines
 
 EXAMPLES = 2
 """Rows of the example that is traced; one row would be taken for a fixed batch."""
@@ -66,17 +67,15 @@ def verify_graph(
     with torch.inference_mode():
         expected = network.eval()(torch.from_numpy(batch))
     found = open_session(graph).run(list(outputs), {input_name: batch})
-    cosines = {}
+    least_cosines = {}
     for output, one, other in zip(outputs, expected, found, strict=True):
-        a, b = (values.reshape(len(batch), -1).astype(np.float64) for values in (one.numpy(), other))
-        lengths = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
-        cosines[output] = float(((a * b).sum(1) / lengths).min())
-        if not (cosine := cosines[output]) >= least:  # NaN fails too
+        least_cosines[output] = cosine = float(cosines(one.numpy(), other).min())
+        if not cosine >= least:  # NaN fails too
             raise VerificationError(
                 f"{name}: the graph's output {output} has cosine {cosine:.5f} to the network's, below {least}; "
                 "another version of torch or onnxruntime may do better"
             )
-    return cosines
+    return least_cosines
 
 
 @contextmanager

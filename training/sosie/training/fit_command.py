@@ -8,7 +8,7 @@
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ from sosie.training.clip.command import DEFAULT_MODEL
 from sosie.training.console import Problems, require_torch, tell
 
 if TYPE_CHECKING:
+    from sosie.engine.space import EmbeddingSpace
     from sosie.training.goods import Goods
+    from sosie.training.repository import Model
 
 LOSSES = ("contrastive", "supervised", "triplet", "cosine")
 POSITIVES = ("product", "category", "brand")
@@ -96,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _fit_mini(arguments: argparse.Namespace) -> int:
     """The bundle mini from its towers' features, which say more than the parts that are served."""
-    from sosie.training import mini, repository  # noqa: PLC0415  # what needs an extra is imported when it is used
+    from sosie.training import mini  # noqa: PLC0415  # what needs an extra is imported when it is used
     from sosie.training.fitting.contrast import BATCH  # noqa: PLC0415
     from sosie.training.fitting.features import encode_catalog  # noqa: PLC0415
     from sosie.training.fitting.meaning import assemble, fit  # noqa: PLC0415
@@ -126,16 +128,11 @@ def _fit_mini(arguments: argparse.Namespace) -> int:
         print("nothing was gained for sentences on the held-out products: the old embedding space stays")
         return 0
     bundle = assemble(sources, outcome, (f"{arguments.name}_image", f"{arguments.name}_text"))
-    for model in bundle.models:
-        repository.write_models(arguments.repository, [model])
-        print(f"{arguments.repository / model.name}: written")
-    print(f"embedding space {bundle.space.name}; serve it and index the catalog again to use it")
-    return 0
+    return _write(arguments.repository, bundle.space, bundle.models)
 
 
 def _fit_space(arguments: argparse.Namespace) -> int:
     """Any space of the repository, by a new part upon those that it has."""
-    from sosie.training import repository  # noqa: PLC0415
     from sosie.training.fitting import grafting, refining, refitting  # noqa: PLC0415
     from sosie.training.fitting.features import encode_in_space  # noqa: PLC0415
     from sosie.training.space_encoders import find_encoders  # noqa: PLC0415
@@ -170,18 +167,13 @@ def _fit_space(arguments: argparse.Namespace) -> int:
         encoders.space, growth.graft, weights=growth.weights, figures=growth.figures, label_scale=growth.label_scale
     )
     models = grafting.grow_models(encoders, space, growth.graft, arguments.name)
-    repository.write_models(arguments.repository, models)
-    for model in models:
-        print(f"{arguments.repository / model.name}: written")
-    print(f"embedding space {space.name}; serve it and index the catalog again to use it")
-    return 0
+    return _write(arguments.repository, space, models)
 
 
 def _unfreeze(arguments: argparse.Namespace) -> int:
     """The last layers of a clip model themselves, from the weights that are given."""
     import sosie.training.torchvision_on_cpu  # noqa: F401, PLC0415  # before open_clip
 
-    from sosie.training import repository  # noqa: PLC0415
     from sosie.training.clip import bundle, loading, sources  # noqa: PLC0415
     from sosie.training.fitting import unfreezing  # noqa: PLC0415
 
@@ -215,10 +207,17 @@ def _unfreeze(arguments: argparse.Namespace) -> int:
     made = bundle.assemble(
         bundle.export_towers(loaded, half=False, tell=tell), prefix=arguments.name, figures=outcome.figures
     )
-    repository.write_models(arguments.repository, made.models)
-    for model in made.models:
-        print(f"{arguments.repository / model.name}: written")
-    print(f"embedding space {made.space.name}; serve it and index the catalog again to use it")
+    return _write(arguments.repository, made.space, made.models)
+
+
+def _write(folder: Path, space: "EmbeddingSpace", models: "Sequence[Model]") -> int:
+    """Writes a space that was adopted, and says what to do with it."""
+    from sosie.training import repository  # noqa: PLC0415
+
+    repository.write_models(folder, models)
+    for model in models:
+        print(f"{folder / model.name}: written")
+    print(f"embedding space {space.name}; serve it and index the catalog again to use it")
     return 0
 
 

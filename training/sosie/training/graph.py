@@ -13,10 +13,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sosie.training.vectors import TINY
+
 OPSET = 18
 IR_VERSION = 9
-TINY = 1e-12
-"""The least length that a vector is divided by: a zero vector stays zero."""
 
 FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
-from sosie.training.parts import unit
+from sosie.training.vectors import unit
 
 CLASSES = 1000
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sosie.training.vectors import unit
+
 Floats = npt.NDArray[Any]
 
 LOOK_SIZE = 512
@@ -41,13 +43,6 @@ SRGB_TO_XYZ = (
 LAB_EPSILON = (6 / 29) ** 3
 """Where CIELAB's cube root becomes a straight line."""
 LAB_SLOPE = (29 / 6) ** 2 / 3
-
-
-def unit(vectors: Floats) -> Floats:
-    """Vectors [..., size] scaled to length 1; a zero vector stays zero."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: Floats = vectors / np.maximum(lengths, 1e-12)
-    return scaled
 
 
 def relu6_mean(mean: Floats, deviation: Floats) -> Floats:

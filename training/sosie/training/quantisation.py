@@ -29,6 +29,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from sosie.engine.inference import Pictures
 from sosie.training.sessions import open_session
+from sosie.training.vectors import cosines
 
 KEPT = ("colour",)
 """Outputs whose own nodes stay float32 unless told otherwise."""
@@ -105,9 +106,8 @@ def compare(reference: bytes, quantised: bytes, feeds: Arrays, *, batch: int = B
     one, other = (_run(graph, feeds, batch) for graph in (reference, quantised))
     found = {}
     for name, rows in one.items():
-        a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (rows, other[name]))
-        cosines = (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
-        found[name] = Cosines(float(cosines.min()), float(cosines.mean()))
+        compared = cosines(rows, other[name])
+        found[name] = Cosines(float(compared.min()), float(compared.mean()))
     return found
 
 

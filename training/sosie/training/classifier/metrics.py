@@ -1,7 +1,6 @@
 """How good a classifier is, and how much its logits are to be divided by."""
 
 import numpy as np
-import numpy.typing as npt
 
 from sosie.training.classifier.dataset import Places
 from sosie.training.heads import Floats
@@ -40,10 +39,3 @@ def measure_loss(logits: Floats, truth: Places) -> float:
     wide = logits.astype(np.float64)
     wide -= wide.max(1, keepdims=True)
     return float((np.log(np.exp(wide).sum(1)) - wide[np.arange(len(truth)), truth]).mean())
-
-
-def softmax(logits: Floats) -> npt.NDArray[np.float32]:
-    """Probabilities [n, labels] of logits."""
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities: npt.NDArray[np.float32] = (shares / shares.sum(1, keepdims=True)).astype(np.float32)
-    return probabilities

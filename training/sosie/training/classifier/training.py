@@ -26,7 +26,7 @@ from sosie.training.classifier.dataset import Dataset, Places, check_splits, wei
 from sosie.training.classifier.export import make_model
 from sosie.training.classifier.finetuning import Settings, train_network
 from sosie.training.classifier.head import fit_head
-from sosie.training.classifier.metrics import f1_scores, fit_temperature, softmax
+from sosie.training.classifier.metrics import f1_scores, fit_temperature
 from sosie.training.classifier.progress import Plan, Progress, load_progress, save_progress
 from sosie.training.classifier.running import encode, explain_memory, predict
 from sosie.training.errors import ClassifierError
@@ -34,6 +34,7 @@ from sosie.training.evaluation.classification import describe_classes, judge_cla
 from sosie.training.heads import Floats
 from sosie.training.repository import Model
 from sosie.training.splits import SPLITS, Split
+from sosie.training.vectors import softmax
 
 FIGURES = "figures.json"
 EXPORT_SECONDS = 30.0

@@ -12,6 +12,7 @@ import onnxruntime
 from sosie.engine.inference import Pictures
 from sosie.training.errors import VerificationError
 from sosie.training.heads import Floats
+from sosie.training.vectors import cosines
 
 LEAST_COSINE = 0.9999
 """Of a part to what torch computes; the graphs of float32 that were tried come to 1.0000."""
@@ -44,11 +45,11 @@ def verify_parts(name: str, expected: Mapping[str, Floats], found: Mapping[str, 
     """Raises VerificationError where a part of the model `name`, [n, size], is not what is expected of it."""
     for part, rows in expected.items():
         least = LEAST_HALF_COSINE if half and part != "colour" else LEAST_COSINE
-        _check(name, part, _cosines(rows, found[part]), least)
+        _check(name, part, cosines(rows, found[part]), least)
         if least == LEAST_COSINE:
             own = rows - rows.mean(0)
             apart = np.linalg.norm(own, axis=1) > _ALIKE * np.sqrt(rows.shape[1])
-            _check(name, part, _cosines(own, found[part] - rows.mean(0))[apart], LEAST_CENTRED_COSINE)
+            _check(name, part, cosines(own, found[part] - rows.mean(0))[apart], LEAST_CENTRED_COSINE)
 
 
 def run_graph(graph: bytes, feeds: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, Floats]:
@@ -80,15 +81,10 @@ def try_graph(graph: bytes, feeds: Mapping[str, npt.NDArray[np.generic]]) -> dic
             return None
 
 
-def _check(name: str, part: str, cosines: Floats, least: float) -> None:
-    cosine = float(cosines.min(initial=1.0))
+def _check(name: str, part: str, found: npt.NDArray[np.float64], least: float) -> None:
+    cosine = float(found.min(initial=1.0))
     if not cosine >= least:  # NaN fails too
         raise VerificationError(
             f"{name}: a vector of the part {part} has cosine {cosine:.5f} to what torch computes, at least {least} is "
             "needed; try another version of torch or onnxruntime"
         )
-
-
-def _cosines(a: Floats, b: Floats) -> Floats:
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.asarray((a * b).sum(1) / np.maximum(lengths, 1e-12))

@@ -20,6 +20,7 @@ from sosie.training.goods import Goods
 from sosie.training.heads import Floats
 from sosie.training.pictures import read_pictures
 from sosie.training.splits import SPLITS, split_groups
+from sosie.training.vectors import softmax
 
 LABEL_SETS = ("category", "brand")
 FREE_LABELS = "free_labels"
@@ -151,7 +152,7 @@ def judge_free_labels(
     owners = catalog.owners[places]
     numbers = {label: number for number, label in enumerate(labels)}
     truth = np.array([numbers[catalog.goods[owner].category] for owner in owners], np.int64)
-    return _report((FREE_LABELS, "category"), held, _softmax(logits), truth, owners=owners, labels=labels)
+    return _report((FREE_LABELS, "category"), held, softmax(logits), truth, owners=owners, labels=labels)
 
 
 def _report(
@@ -170,9 +171,3 @@ def _report(
         measure_reliability(probabilities, truth),
         estimates,
     )
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    shares: Floats = powers / powers.sum(1, keepdims=True)
-    return shares

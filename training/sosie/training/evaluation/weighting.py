@@ -7,6 +7,7 @@ import numpy as np
 
 from sosie.engine.space import EmbeddingSpace, Parts, build_query
 from sosie.training.heads import Floats
+from sosie.training.vectors import unit
 
 Side = Literal["image", "text"]
 
@@ -26,7 +27,7 @@ def weigh_queries(
     for part, place in space.slices():
         if part.name in parts:
             weight = chosen.get(part.name, getattr(part, f"{side}_weight"))
-            vectors[:, place] = _unit(parts[part.name]) * np.float32(weight)
+            vectors[:, place] = unit(parts[part.name]) * np.float32(weight)
     return vectors
 
 
@@ -37,9 +38,3 @@ def check_weights(space: EmbeddingSpace, parts: Parts, side: Side, weights: Mapp
         build_query(space, image=blank, weights=weights)
     else:
         build_query(space, text=blank, weights=weights)
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return scaled

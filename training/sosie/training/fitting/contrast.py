@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sosie.training import parts
 from sosie.training.fitting.judging import Places, measure_recall
 from sosie.training.fitting.losses import contrastive
 from sosie.training.fitting.running import seeded_torch
 from sosie.training.fitting.sampling import by_product
 from sosie.training.heads import Floats, Perceptron, Projection
+from sosie.training.vectors import unit
 
 SIZE = 256
 HIDDEN = 512
@@ -181,14 +181,14 @@ class _Fitting:
 
 def embed_pictures(heads: Heads, features: Floats) -> Floats:
     """Unit vectors [n, 256] from features [n, 1280]."""
-    return parts.unit((features - heads.image.mean) @ heads.image.matrix)
+    return unit((features - heads.image.mean) @ heads.image.matrix)
 
 
 def embed_sentences(heads: Heads, vectors: Floats) -> Floats:
     """Unit vectors [n, 256] from sentence vectors [n, 384]."""
     (inner, outer), (inner_bias, outer_bias) = heads.text.weights, heads.text.biases
     hidden = functional.gelu(torch.tensor(vectors @ inner + inner_bias)).numpy()
-    return parts.unit(hidden @ outer + outer_bias)
+    return unit(hidden @ outer + outer_bias)
 
 
 def judge(heads: Heads, pairs: Pairs) -> float:

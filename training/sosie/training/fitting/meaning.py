@@ -13,6 +13,7 @@ from sosie.training.fitting.judging import Places, check_families, choose_scale,
 from sosie.training.fitting.sampling import Views, mine_neighbours, number
 from sosie.training.heads import Floats, Projection
 from sosie.training.sentences import encode_sentences
+from sosie.training.vectors import softmax
 
 _TITLE = 1  # its place among Goods.sentences
 
@@ -138,7 +139,4 @@ def _class_names(sources: mini.Sources) -> Floats:
 
 def _probabilities(sources: mini.Sources, features: Floats) -> Floats:
     """[n, 1000] of ImageNet's classes."""
-    logits = features @ sources.image["_fc.weight"].T + sources.image["_fc.bias"]
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities: Floats = shares / shares.sum(1, keepdims=True)
-    return probabilities
+    return softmax(features @ sources.image["_fc.weight"].T + sources.image["_fc.bias"])

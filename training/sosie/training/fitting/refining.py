@@ -17,7 +17,7 @@ from sosie.training.fitting.losses import PICTURE_LOSSES, contrastive
 from sosie.training.fitting.running import seeded_torch
 from sosie.training.fitting.sampling import Batches, Views, mine_neighbours
 from sosie.training.heads import Floats, Projection
-from sosie.training.parts import unit
+from sosie.training.vectors import unit
 
 SIZE = 256
 DROPOUT = 0.3

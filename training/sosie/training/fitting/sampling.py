@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sosie.training.fitting.judging import Places
 from sosie.training.heads import Floats
-from sosie.training.parts import unit
+from sosie.training.vectors import unit
 
 VIEWS = 2
 """Pictures of a product in a batch, where it has so many."""
