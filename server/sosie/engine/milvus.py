@@ -56,7 +56,8 @@ class MilvusStore:
         self.uri = uri
         self.collection = collection
         # Strong would wait for the server's next tick of its clock, 0.2 s, in every call. Bounded sees all but the
-        # last seconds, also of a server that was started anew; Session sees what was written from here.
+        # last seconds, also of a server that was started anew; Session sees what was written from here, but for what
+        # was deleted: servers of 2.3 do not tell when that was, and pymilvus then asks for any state at all.
         self._consistency = "Bounded"
         self._client: MilvusClient | None = None
         self._connecting = threading.Lock()
@@ -82,7 +83,8 @@ class MilvusStore:
     async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
         data = [to_record(row) for row in rows]
         if data:
-            self._consistency = "Session"
+            if self._consistency == "Bounded":
+                self._consistency = "Session"
             await self._call(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
 
     async def flush(self, *, timeout: float) -> None:
@@ -91,7 +93,7 @@ class MilvusStore:
 
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         if keys:
-            self._consistency = "Session"
+            self._consistency = "Strong"
             await self._call(lambda client, name, left: client.delete(name, ids=list(keys), timeout=left), timeout)
 
     async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
