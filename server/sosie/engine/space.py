@@ -140,6 +140,10 @@ class Query:
         """The sum of the weights: what a row that is the same in every part would reach."""
         return math.fsum(self.weights.values())
 
+    def score(self, dot: float) -> float:
+        """The score, 0..1, of a row whose inner product with `vector` is `dot`; it never falls where `dot` grows."""
+        return min(1.0, max(0.0, dot / self.total))
+
     def shares(self, row: Vector) -> dict[str, tuple[float, float]]:
         """What each filled part gives to a row's score, and its cosine: {part: (share, cosine)}."""
         return {
