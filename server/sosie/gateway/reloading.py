@@ -45,7 +45,7 @@ class ReloadedFile(Generic[_Value]):
         try:
             self._value = self._read(self.path.read_bytes())
         except (OSError, ValueError) as error:
-            _LOG.error("%s was changed and is not taken, what it said before holds: %s", self.path, error)  # noqa: TRY400  # a mistake in a file, no fault to trace
+            _LOG.error("%s was changed and is not taken, what it said before holds: %s", self.path, error)
         else:
             _LOG.info("%s was read again", self.path)
 
