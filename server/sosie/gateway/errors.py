@@ -11,7 +11,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from sosie.engine import errors as engine
-from sosie.gateway.admission import OverloadedError
+from sosie.gateway.admission import DeadlineTooShortError, OverloadedError
 
 DOMAIN = "sosie.v1"
 
@@ -46,6 +46,7 @@ RULES: dict[type[engine.EngineError], Rule] = {
         grpc.StatusCode.INTERNAL, "BACKEND_FAULT", "the encoders or the index are set up wrongly, see the gateway's log"
     ),
     OverloadedError: Rule(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    DeadlineTooShortError: Rule(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT"),
 }
 
 _UNEXPECTED = Rule(grpc.StatusCode.INTERNAL, "INTERNAL", "the gateway failed, see its log")
