@@ -72,7 +72,7 @@ async def test_metrics(filled: Shop, settings: GatewaySettings, unused_tcp_port:
         page = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
     assert 'sosie_requests_total{code="OK",method="SearchByText"} 1.0' in page
     assert 'sosie_requests_total{code="INVALID_ARGUMENT",method="SearchByText"} 1.0' in page
-    assert 'sosie_step_seconds_count{step="search"} 1.0' in page
+    assert 'sosie_step_duration_seconds_count{step="search"} 1.0' in page
 
 
 async def test_taken_port(filled: Shop, settings: GatewaySettings) -> None:

@@ -14,6 +14,7 @@ An image encoder takes `image` (uint8, [n, size, size, 3], RGB) and answers one 
 and answers `probabilities` (float32, [n, labels]); further outputs are others' to ask for.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -97,6 +98,20 @@ class Classifier(Protocol):
     async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
         """[n, labels] probabilities; each row sums to 1. Times and errors as for an Encoder."""
         ...
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that a server has ready, and what it was run on since it was loaded.
+
+    `serves` is the name of its embedding space or label set, `executions` how often it was run, by the number of rows:
+    the server gathers the requests that it gets at a time.
+    """
+
+    name: str
+    role: str
+    serves: str
+    executions: Mapping[int, int]
 
 
 def blank_pictures(image_input: ImageInput, count: int = 1) -> Pictures:

@@ -17,13 +17,12 @@ _MAX_MARGIN = 0.1  # seconds
 class Call:
     """A call that its caller gives `seconds`."""
 
-    def __init__(self, seconds: float, admission: Admission) -> None:
-        self.steps = StepTimes()
+    def __init__(self, seconds: float, admission: Admission, steps: StepTimes) -> None:
+        self.steps = steps
         self.pictures: dict[ImageInput, Pictures] = {}
         """The call's one picture, prepared as each model that was asked wants it."""
         self._admission = admission
-        self._start = time.monotonic()
-        self._deadline = self._start + seconds - min(_MAX_MARGIN, seconds * _MARGIN_SHARE)
+        self._deadline = time.monotonic() + seconds - min(_MAX_MARGIN, seconds * _MARGIN_SHARE)
 
     def left(self) -> float:
         """Seconds until an answer is due. Raises BackendTimeoutError where none are left."""
@@ -31,10 +30,6 @@ class Call:
         if seconds <= 0:
             raise BackendTimeoutError("the deadline passed")
         return seconds
-
-    def elapsed(self) -> float:
-        """Seconds since the call came."""
-        return time.monotonic() - self._start
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -1,6 +1,5 @@
 """The three rpcs: check, admit, ask the engine, answer."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from grpc_status import rpc_status
 
-from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, EngineError, InputError
+from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, InputError
 from sosie.engine.image import Crop
 from sosie.engine.inference import Classifier
 from sosie.engine.search import Hit, Wanted, find, score_labels
@@ -23,8 +22,6 @@ from sosie.gateway.inputs import Inputs
 from sosie.gateway.telemetry import Telemetry
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
-
-_LOG = logging.getLogger(__name__)
 
 _Response = TypeVar("_Response")
 
@@ -71,21 +68,24 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         self, method: str, handle: Callable[[Any, Call], Awaitable[_Response]], request: Any, context: Any
     ) -> _Response:
         """Runs a call within its deadline; errors leave by the one table."""
+        observation = self._telemetry.observe(method, context.invocation_metadata())
         seconds = context.time_remaining()
-        call = Call(self._default_deadline if seconds is None else seconds, self._admissions[method])
+        call = Call(
+            self._default_deadline if seconds is None else seconds, self._admissions[method], observation.steps
+        )
         code = grpc.StatusCode.CANCELLED  # what it stays if the caller goes away
+        error: Exception | None = None
         try:
             response = await handle(request, call)
             code = grpc.StatusCode.OK
         except Exception as raised:  # noqa: BLE001 - nothing leaves but by the table
             error = self._explain(raised)
             code = find_rule(error).code
-            _log(method, code, error)
             await _abort(context, error)
         else:
             return response
         finally:
-            self._telemetry.count(method, code.name, call.elapsed(), call.steps)
+            observation.finish(code, error)
 
     def _explain(self, error: Exception) -> Exception:
         """A call that waited in vain for a backend that is known to be away was not slow: the backend was away."""
@@ -179,14 +179,6 @@ def _build(embedder: Embedder, weights: dict[str, float], image: Parts | None, t
         return build_query(embedder.encoder.space, image=image, text=text, weights=weights)
     except InputError as error:
         raise InputError(f"options.{error.field}", error.problem) from error
-
-
-def _log(method: str, code: grpc.StatusCode, error: Exception) -> None:
-    """Callers' mistakes are theirs to read; the rest is said once, with its traceback where nobody expected it."""
-    if not isinstance(error, EngineError):
-        _LOG.error("%s failed", method, exc_info=error)
-    elif code is not grpc.StatusCode.INVALID_ARGUMENT:
-        _LOG.warning("%s: %s: %s", method, code.name, error)
 
 
 async def _abort(context: Any, error: Exception) -> NoReturn:

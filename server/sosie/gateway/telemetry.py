@@ -1,34 +1,126 @@
-"""What Prometheus sees of the gateway."""
+"""What operators see of the gateway: metrics for Prometheus, a log line and a span for each call."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from platform import python_version
 
-from sosie.engine.timing import StepTimes
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sosie.engine.inference import ServedModel
+from sosie.gateway import errors
+from sosie.gateway.correlation import CorrelationReader
+from sosie.gateway.observation import MethodMetrics, Observation, StepMetrics
+from sosie.gateway.request_log import RequestLog
+from sosie.gateway.tracing import Tracing
+from sosie.v1 import visual_search_pb2
+
+METHODS = tuple(visual_search_pb2.DESCRIPTOR.services_by_name["VisualSearchService"].methods_by_name)
+STEPS = ("wait", "decode", "tokenize", "encode_image", "encode_text", "classify", "search", "group")
+REFUSALS = ("OVERLOADED", "DEADLINE_TOO_SHORT", "RATE_LIMITED", "SHUTTING_DOWN")
+"""Reasons of the table of errors: calls that were refused before any work was done for them."""
 
 # Seconds, closest around the half second that a caller is promised.
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0)
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0)
+# Tokenizing takes a tenth of a millisecond, waiting for a slot up to the deadline.
+_STEP_BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BATCH_BUCKETS = ("1.0", "2.0", "4.0", "8.0", "16.0", "32.0", "64.0", "+Inf")
+
+_CODES = {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 
 
 class Telemetry:
-    """The gateway's metrics in a registry of their own."""
+    """The gateway's metrics in a registry of their own, with its log of calls and its traces.
+
+    `log_sample` is the share of calls, 0 to 1, that get a log line although nothing is wrong. Without `tracing` no
+    spans are made; a caller's trace is named to the backends all the same.
+    """
+
+    def __init__(self, *, log_sample: float = 0.0, tracing: Tracing | None = None) -> None:
+        self.registry = registry = CollectorRegistry()
+        requests = Counter("sosie_requests", "Calls answered, by gRPC code.", ["method", "code"], registry=registry)
+        refused = Counter("sosie_refused", "Calls refused before any work.", ["method", "reason"], registry=registry)
+        seconds = Histogram(
+            "sosie_request_duration_seconds", "Time of a call.", ["method"], buckets=_REQUEST_BUCKETS, registry=registry
+        )
+        steps = Histogram(
+            "sosie_step_duration_seconds", "Time of a step.", ["step"], buckets=_STEP_BUCKETS, registry=registry
+        )
+        self.in_flight = Gauge("sosie_in_flight", "Calls worked on now.", ["method"], registry=registry)
+        self.queued = Gauge("sosie_queued", "Calls that wait for a slot now.", ["method"], registry=registry)
+        self.serving = Gauge("sosie_serving", "1 while searches can be answered.", registry=registry)
+        lookups = Counter("sosie_text_cache_lookups", "Sentences looked up.", ["result"], registry=registry)
+        self._text_hits = lookups.labels("hit")
+        self._text_misses = lookups.labels("miss")
+        self._served = _ServedCollector()
+        registry.register(self._served)
+        Info("sosie_build", "What runs.", registry=registry).info(
+            {"version": version("sosie"), "python": python_version()}
+        )
+        ProcessCollector(registry=registry)
+
+        # Children are kept: looking one up by its labels costs as much as four counts.
+        codes = _CODES | {rule.code for rule in errors.RULES.values()}
+        step_metrics = StepMetrics(steps, STEPS)
+        self._methods = {
+            method: MethodMetrics(
+                method,
+                seconds.labels(method),
+                {code: requests.labels(method, code.name) for code in codes},
+                {reason: refused.labels(method, reason) for reason in REFUSALS},
+                step_metrics,
+            )
+            for method in METHODS
+        }
+        self._correlations = CorrelationReader()
+        self._log = RequestLog(log_sample)
+        self._tracing = tracing
+
+    def observe(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Observation:
+        """Begins to watch a call of `method`, with its caller's `metadata`, in the task that answers it."""
+        correlation = self._correlations.read(metadata)
+        span = self._tracing.begin(method, correlation) if self._tracing else None
+        return Observation(self._methods[method], correlation, self._log, span)
+
+    def count_texts(self, hits: int, misses: int) -> None:
+        """Sentences whose vectors were known, and those that the text encoder was asked for."""
+        self._text_hits.inc(hits)
+        self._text_misses.inc(misses)
+
+    def note_models(self, models: Sequence[ServedModel], space: str) -> None:
+        """What the model server serves and has done, and the space that is searched in, empty while there is none."""
+        self._served.models = models
+        self._served.space = space
+
+
+class _ServedCollector(Collector):
+    """What the model server said last; read by the thread that answers Prometheus."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "sosie_requests", "Calls answered, by method and gRPC code.", ["method", "code"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "sosie_request_seconds", "Time of a call.", ["method"], buckets=_BUCKETS, registry=self.registry
-        )
-        self._steps = Histogram(
-            "sosie_step_seconds", "Time of a call's step.", ["step"], buckets=_BUCKETS, registry=self.registry
-        )
-        self.in_flight = Gauge("sosie_in_flight", "Calls worked on now.", ["method"], registry=self.registry)
-        self.queued = Gauge("sosie_queued", "Calls that wait for a slot now.", ["method"], registry=self.registry)
-        self.serving = Gauge("sosie_serving", "1 while searches can be answered.", registry=self.registry)
+        self.models: Sequence[ServedModel] = ()
+        self.space = ""
 
-    def count(self, method: str, code: str, seconds: float, steps: StepTimes) -> None:
-        """Notes one call that was answered, or refused, after `seconds`."""
-        self._requests.labels(method, code).inc()
-        self._seconds.labels(method).observe(seconds)
-        for step, step_seconds in steps.seconds.items():
-            self._steps.labels(step).observe(step_seconds)
+    def describe(self) -> Iterable[Metric]:
+        return self._families()
+
+    def collect(self) -> Iterable[Metric]:
+        space, info, sizes = self._families()
+        if self.space:
+            space.add_metric([self.space], 1)
+        for model in self.models:
+            info.add_metric([model.name, model.role, model.serves], 1)
+            counts = model.executions.items()
+            buckets = [
+                (bound, sum(count for size, count in counts if size <= float(bound))) for bound in _BATCH_BUCKETS
+            ]
+            sizes.add_metric([model.name], buckets, sum(size * count for size, count in counts))
+        return space, info, sizes
+
+    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily, HistogramMetricFamily]:
+        return (
+            GaugeMetricFamily("sosie_space_info", "The embedding space that is searched in.", labels=["space"]),
+            GaugeMetricFamily("sosie_model_info", "A model that is ready.", labels=["model", "role", "serves"]),
+            HistogramMetricFamily("sosie_batch_size", "Rows of an execution of a model.", labels=["model"]),
+        )
