@@ -1,15 +1,11 @@
 """From a query to products, over a store that counts its questions."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 
-from fakes import FAKE_SPACE, FakeEncoder, FakeStore, unit, write_fake_tokenizer
-from sosie.engine.search import Wanted, find, score_labels
+from fakes import FAKE_SPACE, FakeStore
+from sosie.engine.search import Wanted, find
 from sosie.engine.space import Query, Vector
 from sosie.engine.store import Facets, Filter, Match, Row
-from sosie.engine.text import Tokenizer
 from sosie.engine.timing import StepTimes
 
 
@@ -112,15 +108,3 @@ async def test_explain() -> None:
     assert {part: (round(share, 4), round(cosine, 4)) for part, (share, cosine) in hit.shares.items()} == {
         "look": (0.9, 0.9)
     }
-
-
-async def test_score_labels(tmp_path: Path) -> None:
-    """Labels score by their text against the picture; the scores sum to 1 and the nearest wins."""
-    encoder = FakeEncoder(tokenizer_sha256=write_fake_tokenizer(tmp_path))
-    tokenizer = Tokenizer.find(tmp_path, encoder.text_input)
-    labels = ["red shoe", "blue hat", "green"]
-    texts = await encoder.encode_texts(tokenizer.encode(labels), timeout=1)
-    picture = {"meaning": unit(texts["meaning"][1])}
-    scores = await score_labels(encoder, tokenizer, labels, picture, timeout=1)
-    assert scores.sum() == pytest.approx(1, abs=1e-5)
-    assert labels[int(scores.argmax())] == "blue hat"

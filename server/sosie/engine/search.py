@@ -1,17 +1,11 @@
-"""From a query to hits, and from labels to scores: plain functions over the protocols."""
+"""From a query to hits: plain functions over the protocols."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
-
-from sosie.engine.errors import BackendError
-from sosie.engine.inference import Encoder
-from sosie.engine.space import Parts, Query, Vector
+from sosie.engine.space import Query
 from sosie.engine.store import MAX_ROWS, Filter, Match, VectorStore
-from sosie.engine.text import Tokenizer
 from sosie.engine.timing import StepTimes
 
 MAX_TOP_K = 100
@@ -124,24 +118,3 @@ def _group(pictures: Sequence[ScoredPicture]) -> list[tuple[ScoredPicture, ...]]
     for picture in pictures:
         groups.setdefault(picture.product_key, []).append(picture)
     return [tuple(group) for group in groups.values()]
-
-
-async def score_labels(
-    encoder: Encoder, tokenizer: Tokenizer, labels: Sequence[str], picture: Parts, *, timeout: float
-) -> npt.NDArray[np.float32]:
-    """Probabilities [labels] that sum to 1: the softmax of the scaled cosines of each label's text and the picture.
-
-    `picture` holds the vectors, [size], of one picture's parts. Raises what the encoder raises, and BackendError where
-    its sentences do not fill the space's part for labels.
-    """
-    space = encoder.space
-    sentences = [space.label_prompt.replace("{}", label) for label in labels]
-    texts = await encoder.encode_texts(tokenizer.encode(sentences), timeout=timeout)
-    if space.label_part not in texts:
-        raise BackendError(f"the text encoder of {space.name} gives no {space.label_part!r}: no labels can be scored")
-    return _softmax(texts[space.label_part] @ picture[space.label_part] * np.float32(space.label_scale))
-
-
-def _softmax(logits: Vector) -> Vector:
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)

@@ -1,6 +1,8 @@
 """From the engine's results to the contract's messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +13,34 @@ from sosie.engine.timing import StepTimes
 from sosie.v1 import product_pb2
 from sosie.v1 import visual_search_pb2 as pb
 
+_Response = TypeVar("_Response", pb.SearchByImageResponse, pb.SearchByTextResponse)
 
-def write_hit(hit: search.Hit, *, grouped: bool) -> pb.Hit:
-    """A hit; the indexer stored each picture's product, as it was then, as the row's payload."""
-    products = {
-        payload: product_pb2.Product.FromString(payload) for payload in {picture.payload for picture in hit.pictures}
-    }
-    matches = [_write_match(products[picture.payload], picture) for picture in hit.pictures]
-    return pb.Hit(
-        product=products[hit.best.payload],
-        score=hit.best.score,
-        picture=matches[0],
-        pictures=matches if grouped else (),
-        shares=[pb.PartShare(part=part, share=share, cosine=cos) for part, (share, cos) in hit.shares.items()],
-    )
+_PRODUCTS = 4096  # parsed products that are kept; half a kilobyte each, at most 50
 
 
-def _write_match(product: product_pb2.Product, picture: search.ScoredPicture) -> pb.PictureMatch:
-    shown = product.pictures[picture.position]
-    return pb.PictureMatch(id=shown.id, url=shown.url, score=picture.score)
+def write_hits(response: _Response, hits: Iterable[search.Hit], *, grouped: bool) -> _Response:
+    """Adds the hits to a response; the indexer stored each picture's product, as it was then, as the row's payload.
+
+    Filled in place: to build messages first and to pass them on copies each of them twice, half of the time.
+    """
+    for hit in hits:
+        written = response.hits.add(score=hit.best.score)
+        written.product.CopyFrom(_read_product(hit.best.payload))
+        for picture in hit.pictures if grouped else hit.pictures[:1]:
+            shown = _read_product(picture.payload).pictures[picture.position]
+            written.pictures.add(id=shown.id, url=shown.url, score=picture.score)
+        written.picture.CopyFrom(written.pictures[0])
+        if not grouped:
+            written.ClearField("pictures")
+        for part, (share, cosine) in hit.shares.items():
+            written.shares.add(part=part, share=share, cosine=cosine)
+    return response
+
+
+@lru_cache(maxsize=_PRODUCTS)
+def _read_product(payload: bytes) -> product_pb2.Product:
+    """The product that a row holds; a shop's best are found again and again. Not to be changed by its callers."""
+    return product_pb2.Product.FromString(payload)
 
 
 def write_classification(

@@ -10,7 +10,6 @@ from sosie.engine.image import Crop, prepare
 from sosie.engine.inference import Encoder, ImageInput, Pictures
 from sosie.engine.space import Parts
 from sosie.engine.store import VectorStore, picture_key, product_key
-from sosie.gateway.backends import Embedder
 from sosie.gateway.call import Call
 from sosie.v1 import visual_search_pb2 as pb
 
@@ -43,13 +42,6 @@ class Inputs:
             picture = f" picture {named.picture_id!r}" if named.picture_id else ""
             raise NotIndexedError(f"shop {named.shop!r} product {named.product_id!r}{picture} is not in the index")
         return encoder.space.split(vectors[key])
-
-    async def text_parts(self, embedder: Embedder, sentence: str, call: Call) -> Parts:
-        with call.steps.measure("tokenize"):
-            tokens = embedder.tokenizer.encode([sentence])
-        with call.steps.measure("encode_text"):
-            parts = await embedder.encoder.encode_texts(tokens, timeout=call.left())
-        return {name: vectors[0] for name, vectors in parts.items()}
 
     async def decode(self, data: bytes, image_input: ImageInput, crop: Crop, call: Call) -> Pictures:
         """The call's picture as a model wants it; several models that want the same share one."""

@@ -11,7 +11,8 @@ from grpc_status import rpc_status
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, InputError
 from sosie.engine.image import Crop
 from sosie.engine.inference import Classifier
-from sosie.engine.search import Hit, Wanted, find, score_labels
+from sosie.engine.labels import label_sentences, score_labels
+from sosie.engine.search import Hit, Wanted, find
 from sosie.engine.space import Parts, Query, build_query
 from sosie.gateway import answers, questions
 from sosie.gateway.admission import Admission
@@ -20,6 +21,7 @@ from sosie.gateway.call import Call
 from sosie.gateway.errors import find_rule, to_status
 from sosie.gateway.inputs import Inputs
 from sosie.gateway.telemetry import Telemetry
+from sosie.gateway.text_embeddings import TextEmbeddings
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
 
@@ -32,7 +34,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
     """Answers with what `backends` know; `decoders` are the threads that pictures are decoded in.
 
     Of each method `slots` calls are worked on at once and `queue` wait; a call without a deadline gets
-    `default_deadline` seconds.
+    `default_deadline` seconds. The vectors of the last `text_cache` sentences are kept.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         slots: int,
         queue: int,
         default_deadline: float,
+        text_cache: int = 4096,
     ) -> None:
         self._backends = backends
         self._inputs = Inputs(backends.store, decoders)
+        self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
         self._telemetry = telemetry
         self._default_deadline = default_deadline
         # One each, so that a flood of one kind of question leaves the others their room.
@@ -70,9 +74,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         """Runs a call within its deadline; errors leave by the one table."""
         observation = self._telemetry.observe(method, context.invocation_metadata())
         seconds = context.time_remaining()
-        call = Call(
-            self._default_deadline if seconds is None else seconds, self._admissions[method], observation.steps
-        )
+        call = Call(self._default_deadline if seconds is None else seconds, self._admissions[method], observation.steps)
         code = grpc.StatusCode.CANCELLED  # what it stays if the caller goes away
         error: Exception | None = None
         try:
@@ -124,10 +126,11 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
     async def _score_free(
         self, embedder: Embedder, free: pb.FreeLabels, parts: Parts, top_k: int, call: Call
     ) -> pb.Classification:
-        if embedder.encoder.space.label_part not in parts:
+        space = embedder.encoder.space
+        if space.label_part not in parts:
             raise InputError("image.indexed", "this picture was indexed without what labels are scored against")
-        with call.steps.measure("encode_text"):
-            scores = await score_labels(embedder.encoder, embedder.tokenizer, free.labels, parts, timeout=call.left())
+        texts = await self._texts.embed_all(embedder, label_sentences(space, free.labels), call)
+        scores = score_labels(space, texts, parts)
         return answers.write_classification(free.name or "free", free.labels, scores, top_k)
 
     async def _score_served(
@@ -146,14 +149,13 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         async with call.turn():
             embedder = await self._backends.for_search()
             image = await self._inputs.image_parts(embedder.encoder, request.image, crop, call)
-            text = await self._inputs.text_parts(embedder, sentence, call) if sentence else None
+            text = await self._texts.embed(embedder, sentence, call) if sentence else None
             query = _build(embedder, weights, image, text)
             hits = await self._find(query, wanted, call)
-        return pb.SearchByImageResponse(
-            hits=[answers.write_hit(hit, grouped=wanted.group_by_product) for hit in hits],
-            space=answers.write_space(query.space, query.weights),
-            step_times=answers.write_steps(call.steps),
+        response = pb.SearchByImageResponse(
+            space=answers.write_space(query.space, query.weights), step_times=answers.write_steps(call.steps)
         )
+        return answers.write_hits(response, hits, grouped=wanted.group_by_product)
 
     async def _search_by_text(self, request: pb.SearchByTextRequest, call: Call) -> pb.SearchByTextResponse:
         sentence = questions.read_sentence(request.sentence)
@@ -161,14 +163,13 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         weights = questions.read_weights(request.options.weights)
         async with call.turn():
             embedder = await self._backends.for_search()
-            text = await self._inputs.text_parts(embedder, sentence, call)
+            text = await self._texts.embed(embedder, sentence, call)
             query = _build(embedder, weights, None, text)
             hits = await self._find(query, wanted, call)
-        return pb.SearchByTextResponse(
-            hits=[answers.write_hit(hit, grouped=wanted.group_by_product) for hit in hits],
-            space=answers.write_space(query.space, query.weights),
-            step_times=answers.write_steps(call.steps),
+        response = pb.SearchByTextResponse(
+            space=answers.write_space(query.space, query.weights), step_times=answers.write_steps(call.steps)
         )
+        return answers.write_hits(response, hits, grouped=wanted.group_by_product)
 
     async def _find(self, query: Query, wanted: Wanted, call: Call) -> list[Hit]:
         return await find(self._backends.store, query, wanted, timeout=call.left(), steps=call.steps)
