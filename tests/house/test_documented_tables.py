@@ -26,7 +26,11 @@ def test_errors() -> None:
     assert {(code, reason) for code, reason, _, _ in table} == {(rule.code.name, rule.reason) for rule in rules}
     assert len(table) == len(rules)
     delays = {rule.reason: f"{rule.retry_after:g} s" if rule.retry_after else "" for rule in rules}
-    assert {reason: retry for _, reason, _, retry in table} == {**delays, "OVERLOADED": "estimated"}
+    assert {reason: retry for _, reason, _, retry in table} == {
+        **delays,
+        "OVERLOADED": "estimated",
+        "RATE_LIMITED": "estimated",
+    }
 
 
 def comments() -> dict[str, str]:

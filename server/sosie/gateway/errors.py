@@ -12,6 +12,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sosie.engine import errors as engine
 from sosie.gateway.admission import DeadlineTooShortError, OverloadedError
+from sosie.gateway.gate import ShuttingDownError
+from sosie.gateway.keys import RateLimitedError, UnauthenticatedError
 
 DOMAIN = "sosie.v1"
 
@@ -46,6 +48,9 @@ RULES: dict[type[engine.EngineError], Rule] = {
         grpc.StatusCode.INTERNAL, "BACKEND_FAULT", "the encoders or the index are set up wrongly, see the gateway's log"
     ),
     OverloadedError: Rule(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    UnauthenticatedError: Rule(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    RateLimitedError: Rule(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
+    ShuttingDownError: Rule(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", retry_after=0.1),
     DeadlineTooShortError: Rule(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT"),
 }
 
@@ -71,7 +76,7 @@ def to_status(error: BaseException) -> status_pb2.Status:
     if isinstance(error, engine.InputError):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.problem)
         add(error_details_pb2.BadRequest(field_violations=[violation]))
-    retry_after = error.retry_after if isinstance(error, OverloadedError) else rule.retry_after
+    retry_after = error.retry_after if isinstance(error, OverloadedError | RateLimitedError) else rule.retry_after
     if retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(max(1, round(retry_after * 1000)))
