@@ -7,13 +7,15 @@ parts' cosine similarities.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from sosie.engine.calibration import KINDS, Calibration, Curve, Kind, name_kind
 from sosie.engine.errors import BackendError, InputError
 
 Vector: TypeAlias = npt.NDArray[np.float32]
@@ -42,7 +44,8 @@ class EmbeddingSpace:
 
     `label_part` is the part in which pictures and sentences meet, `label_scale` the factor that turns its cosines into
     logits when labels are scored by their text, `label_prompt` the sentence that a label is put into for that, in the
-    place of its {}. `figures` are what was measured of the space when it was made.
+    place of its {}. `figures` are what was measured of the space when it was made, `calibration` what turns inner
+    products into scores, for those kinds of question where that was measured.
     """
 
     name: str
@@ -51,6 +54,7 @@ class EmbeddingSpace:
     label_scale: float
     label_prompt: str = "{}"
     figures: Mapping[str, float] = field(default_factory=dict)
+    calibration: Mapping[Kind, Calibration] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [part.name for part in self.parts]
@@ -62,18 +66,30 @@ class EmbeddingSpace:
         if self.label_part not in names:
             message = f"space {self.name!r}: label_part {self.label_part!r} is none of its parts {names}"
             raise BackendError(message)
+        unknown = set(self.calibration) - set(KINDS)
+        if unknown:
+            raise BackendError(
+                f"space {self.name!r}: {unknown.pop()!r} is no kind of question, only {', '.join(KINDS)}"
+            )
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Numbers in a whole vector."""
         return sum(part.size for part in self.parts)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The parts' names, in the vector's order."""
+        return tuple(part.name for part in self.parts)
+
     def slices(self) -> Iterator[tuple[Part, slice]]:
         """Each part with its place in the vector."""
-        start = 0
-        for part in self.parts:
-            yield part, slice(start, start + part.size)
-            start += part.size
+        return iter(self._slices)
+
+    @cached_property
+    def _slices(self) -> tuple[tuple[Part, slice], ...]:
+        ends = [sum(part.size for part in self.parts[: place + 1]) for place in range(len(self.parts))]
+        return tuple((part, slice(end - part.size, end)) for part, end in zip(self.parts, ends, strict=True))
 
     def assemble(self, parts: Parts) -> Vector:
         """The vector, [size] or [n, size], that holds these parts; those not given are zero."""
@@ -102,6 +118,7 @@ class EmbeddingSpace:
                 "label_scale": self.label_scale,
                 "label_prompt": self.label_prompt,
                 "figures": dict(self.figures),
+                "calibration": {kind: measured.to_json() for kind, measured in self.calibration.items()},
             },
             ensure_ascii=False,
         )
@@ -118,34 +135,46 @@ class EmbeddingSpace:
                 label_scale=float(raw["label_scale"]),
                 label_prompt=raw.get("label_prompt", "{}"),
                 figures=raw.get("figures", {}),
+                calibration={
+                    kind: Calibration.from_json(measured) for kind, measured in raw.get("calibration", {}).items()
+                },
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"not the description of an embedding space: {error!r} in {text[:200]!r}"
             raise BackendError(message) from error
 
 
 @dataclass(frozen=True)
 class Query:
-    """A question as a vector: `vector @ row / total` is the score of a row, before it is cut at 0.
+    """A question as a vector. A row's inner product with it is the sum of the parts' cosines, each times its weight.
 
-    `weights` holds the weight of each part that the question fills.
+    `weights` holds the weight, above 0, of each part that the question fills; `curve` gives scores, and is None where
+    the space is not calibrated for questions of this kind.
     """
 
     space: EmbeddingSpace
     vector: Vector
     weights: Mapping[str, float]
+    curve: Curve | None = None
 
-    @property
+    @cached_property
     def total(self) -> float:
-        """The sum of the weights: what a row that is the same in every part would reach."""
+        """The sum of the weights: the inner product of a row that is the same in every part."""
         return math.fsum(self.weights.values())
 
+    def similarity(self, dot: float) -> float:
+        """The weighted mean of the cosines, -1..1, of a row whose inner product with `vector` is `dot`."""
+        return min(1.0, max(-1.0, dot / self.total))
+
     def score(self, dot: float) -> float:
-        """The score, 0..1, of a row whose inner product with `vector` is `dot`; it never falls where `dot` grows."""
-        return min(1.0, max(0.0, dot / self.total))
+        """The score, 0..1, of a row whose inner product with `vector` is `dot`; it never falls where `dot` grows.
+
+        Without a curve it is the similarity, cut at 0.
+        """
+        return max(0.0, self.similarity(dot)) if self.curve is None else self.curve.score(dot)
 
     def shares(self, row: Vector) -> dict[str, tuple[float, float]]:
-        """What each filled part gives to a row's score, and its cosine: {part: (share, cosine)}."""
+        """What each filled part gives to a row's similarity, and its cosine: {part: (share, cosine)}."""
         return {
             part.name: (float(dot) / self.total, float(dot) / self.weights[part.name])
             for part, place in self.space.slices()
@@ -168,23 +197,32 @@ def build_query(
 
     Raises InputError where `weights` names an unknown part, is out of 0..100, or leaves nothing above zero.
     """
-    chosen = dict(weights or {})
-    _check_weights(space, chosen)
-    sides = [(parts, kind) for parts, kind in ((image, "image_weight"), (text, "text_weight")) if parts is not None]
+    chosen = weights or {}
+    if chosen:
+        _check_weights(space, chosen)
+    seen, said = image or {}, text or {}
     vector = np.zeros(space.size, np.float32)
     used: dict[str, float] = {}
     for part, place in space.slices():
-        known = [(parts[part.name], getattr(part, kind)) for parts, kind in sides if part.name in parts]
-        if part.name in chosen:
-            known = [(values, chosen[part.name] / len(known)) for values, _ in known]
-        weight = math.fsum(w for _, w in known)
+        name = part.name
+        one, other = seen.get(name), said.get(name)
+        if one is None and other is None:
+            continue
+        if one is None or other is None:
+            weight = chosen.get(name, part.image_weight if other is None else part.text_weight)
+            direction = one if other is None else other
+        else:
+            shares = (chosen[name] / 2,) * 2 if name in chosen else (part.image_weight, part.text_weight)
+            weight = shares[0] + shares[1]
+            direction = _blend(one, other, shares) if weight > 0 else None
         if weight > 0:
-            vector[place] = _blend(known) * weight
-            used[part.name] = weight
+            np.multiply(direction, np.float32(weight), out=vector[place])
+            used[name] = weight
     if not used:
-        filled = sorted({name for parts, _ in sides for name in parts})
-        raise InputError("weights", f"no part that the question fills ({', '.join(filled)}) has a weight above 0")
-    return Query(space, vector, used)
+        filled = ", ".join(sorted({*seen, *said}))
+        raise InputError("weights", f"no part that the question fills ({filled}) has a weight above 0")
+    calibration = space.calibration.get(name_kind(image=image is not None, text=text is not None))
+    return Query(space, vector, used, calibration.curve(used) if calibration else None)
 
 
 def check_bounds(weights: Mapping[str, float], field: str = "weights") -> None:
@@ -195,15 +233,18 @@ def check_bounds(weights: Mapping[str, float], field: str = "weights") -> None:
 
 
 def _check_weights(space: EmbeddingSpace, weights: Mapping[str, float]) -> None:
-    names = [part.name for part in space.parts]
     for name in weights:
-        if name not in names:
-            raise InputError(f"weights[{name!r}]", f"the space {space.name} has no such part, only {', '.join(names)}")
+        if name not in space.names:
+            raise InputError(
+                f"weights[{name!r}]", f"the space {space.name} has no such part, only {', '.join(space.names)}"
+            )
     check_bounds(weights)
 
 
-def _blend(known: Sequence[tuple[Vector, float]]) -> Vector:
-    """The unit vector between several, by their weights."""
-    blend = sum((values * np.float32(weight) for values, weight in known), np.zeros_like(known[0][0]))
-    length = float(np.linalg.norm(blend))
+def _blend(one: Vector, other: Vector, shares: tuple[float, float]) -> Vector:
+    """The unit vector between two, by their shares; zero where they cancel each other out."""
+    if not all(shares):
+        return one if shares[0] else other
+    blend = one * np.float32(shares[0]) + other * np.float32(shares[1])
+    length = math.sqrt(float(blend @ blend))
     return blend / np.float32(length) if length > 0 else blend
