@@ -1,49 +1,49 @@
 """The index in Milvus: Milvus Lite for a path that ends in .db, a server for http(s)://.
 
-This file and milvus_rows alone import pymilvus.
+Questions go over the event loop as bytes (milvus_wire, milvus_channel); what writes and administers goes through
+pymilvus' client, in threads.
 """
 
 import asyncio
-import base64
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
-import numpy as np
 from pymilvus import MilvusClient, MilvusException
+from pymilvus.client.ts_utils import get_collection_ts
+from pymilvus.grpc_gen.common_pb2 import ConsistencyLevel
 
-from sosie.engine.errors import (
-    BackendError,
-    BackendTimeoutError,
-    BackendUnavailableError,
-    EngineError,
-    NoIndexError,
-    SpaceMismatchError,
+from sosie.engine.errors import BackendOverloadedError, NoIndexError, SpaceMismatchError
+from sosie.engine.milvus_channel import OPTIONS, MilvusChannel
+from sosie.engine.milvus_errors import NOT_LOADED, timed_out, translate, translate_status
+from sosie.engine.milvus_rows import make_schema, render_filter, render_keys, to_record
+from sosie.engine.milvus_wire import (
+    Consistency,
+    Requests,
+    read_matches,
+    read_numbers,
+    read_strings,
+    read_vectors,
 )
-from sosie.engine.milvus_rows import make_schema, render_filter, to_record
 from sosie.engine.space import EmbeddingSpace, Vector
 from sosie.engine.store import MAX_ROWS, Digests, Filter, Match, Row
 
 _Answer = TypeVar("_Answer")
 
 _SPACE_PROPERTY = "sosie.space"
-_THREADS = 8  # a call waits in a thread: this bounds how many wait on Milvus at once
-_NOT_FOUND = 100  # Milvus's error codes
-_NOT_LOADED = 101
+_THREADS = 4
+_WAITING = 64  # calls of pymilvus at once, those that wait for a thread included
 _HNSW = {"M": 16, "efConstruction": 200}
-_HNSW_EF = 256  # recall@10 of 0.98 to 1.0 on vectors with zero parts, see docs/architecture.md
 
-_QUIET: dict[str, Any] = {
-    # pymilvus pings every 10 s; Milvus Lite hangs up on that in the middle of a long call.
-    "grpc.keepalive_time_ms": 3_600_000,
-    "grpc.keepalive_permit_without_calls": False,
-}
+# The server fills these two in by its own clock, see ConsistencyLevel in milvus' common.proto.
+_BOUNDED = Consistency(ConsistencyLevel.Bounded, 2)
+_STRONG = Consistency(ConsistencyLevel.Strong, 0)
+_ANY = 1
 
 
 class MilvusStore:
@@ -58,24 +58,27 @@ class MilvusStore:
         # Strong would wait for the server's next tick of its clock, 0.2 s, in every call. Bounded sees all but the
         # last seconds, also of a server that was started anew; Session sees what was written from here, but for what
         # was deleted: servers of 2.3 do not tell when that was, and pymilvus then asks for any state at all.
-        self._consistency = "Bounded"
+        self._level: int = ConsistencyLevel.Bounded
+        self._channel = MilvusChannel(uri)
+        self._requests = Requests(collection)
         self._client: MilvusClient | None = None
         self._connecting = threading.Lock()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="milvus")
+        self._room = threading.BoundedSemaphore(_WAITING)
         # They print each error with its traceback; here it is raised, and said once.
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     async def space(self, *, timeout: float) -> EmbeddingSpace:
-        description = await self._call(_describe, timeout)
-        text = description.get("properties", {}).get(_SPACE_PROPERTY) or description.get("description", "")
-        return EmbeddingSpace.from_json(text)
+        reply = await self._ask("DescribeCollection", self._requests.describe(), timeout)
+        properties = {pair.key: pair.value for pair in reply.properties}
+        return EmbeddingSpace.from_json(properties.get(_SPACE_PROPERTY) or reply.schema.description)
 
     async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
         try:
             present = await self.space(timeout=timeout)
         except NoIndexError:
-            await self._call(lambda client, name, left: _create(client, name, space, left), timeout)
+            await self._administer(lambda client, name, left: _create(client, name, space, left), timeout)
             return
         if present.name != space.name:
             raise SpaceMismatchError(self.collection, present.name, space.name)
@@ -83,107 +86,105 @@ class MilvusStore:
     async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
         data = [to_record(row) for row in rows]
         if data:
-            if self._consistency == "Bounded":
-                self._consistency = "Session"
-            await self._call(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
+            if self._level == ConsistencyLevel.Bounded:
+                self._level = ConsistencyLevel.Session
+            await self._administer(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
 
     async def flush(self, *, timeout: float) -> None:
         # Milvus Lite reads rows that it has in its log alone one by one: 120 ms for 800 of them, then 6 ms.
-        await self._call(lambda client, name, left: client.flush(name, timeout=left), timeout)
+        await self._administer(lambda client, name, left: client.flush(name, timeout=left), timeout)
 
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         if keys:
-            self._consistency = "Strong"
-            await self._call(lambda client, name, left: client.delete(name, ids=list(keys), timeout=left), timeout)
+            self._level = ConsistencyLevel.Strong
+            await self._administer(
+                lambda client, name, left: client.delete(name, ids=list(keys), timeout=left), timeout
+            )
 
     async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
-        def ask(client: MilvusClient, name: str, left: float) -> Any:
-            return client.search(
-                name,
-                data=[vector.tolist()],
-                limit=min(limit, MAX_ROWS),
-                filter=render_filter(filter),
-                output_fields=["key", "product_key", "position", "payload"],
-                search_params={"metric_type": "IP", "params": {"ef": max(_HNSW_EF, min(limit, MAX_ROWS))}},
-                timeout=left,
-                consistency_level=self._consistency,
-            )
-
-        (hits,) = await self._call(ask, timeout)
-        return [
-            Match(
-                key=hit["entity"]["key"],
-                product_key=hit["entity"]["product_key"],
-                position=hit["entity"]["position"],
-                dot=hit["distance"],
-                payload=base64.b64decode(hit["entity"]["payload"]),
-            )
-            for hit in hits
-        ]
+        request = self._requests.search(
+            vector, limit=min(limit, MAX_ROWS), expression=render_filter(filter), consistency=self._consistency()
+        )
+        return read_matches(await self._ask("Search", request, timeout))
 
     async def fetch(self, keys: Sequence[str], *, timeout: float) -> dict[str, Vector]:
-        records = await self._get(keys, ["key", "vector"], timeout)
-        return {record["key"]: np.asarray(record["vector"], np.float32) for record in records}
+        if not keys:
+            return {}
+        reply = await self._query(["key", "vector"], render_keys(keys), timeout)
+        return dict(zip(read_strings(reply, "key"), read_vectors(reply, "vector"), strict=True))
 
     async def first_picture(self, product_key: str, *, timeout: float) -> str | None:
-        def ask(client: MilvusClient, name: str, left: float) -> Any:
-            wanted = render_filter(Filter(product_keys=(product_key,)))
-            return client.query(
-                name,
-                filter=wanted,
-                output_fields=["key", "position"],
-                timeout=left,
-                consistency_level=self._consistency,
-            )
-
-        records = await self._call(ask, timeout)
-        return min(records, key=lambda record: record["position"])["key"] if records else None
+        wanted = render_filter(Filter(product_keys=(product_key,)))
+        reply = await self._query(["key", "position"], wanted, timeout)
+        pictures = zip(read_numbers(reply, "position"), read_strings(reply, "key"), strict=True)
+        return min(pictures, default=(0, None))[1]
 
     async def digests(self, keys: Sequence[str], *, timeout: float) -> dict[str, Digests]:
-        records = await self._get(keys, ["key", "content", "meta"], timeout)
-        return {record["key"]: Digests(record["content"], record["meta"]) for record in records}
+        if not keys:
+            return {}
+        reply = await self._query(["key", "content", "meta"], render_keys(keys), timeout)
+        pairs = zip(read_strings(reply, "content"), read_strings(reply, "meta"), strict=True)
+        return {key: Digests(*pair) for key, pair in zip(read_strings(reply, "key"), pairs, strict=True)}
 
     async def count(self, *, timeout: float) -> int:
-        def ask(client: MilvusClient, name: str, left: float) -> Any:
-            return client.query(
-                name, filter="", output_fields=["count(*)"], timeout=left, consistency_level=self._consistency
-            )
-
-        records = await self._call(ask, timeout)
-        return int(records[0]["count(*)"])
+        reply = await self._query(["count(*)"], "", timeout)
+        return int(read_numbers(reply, "count(*)")[0])
 
     async def close(self) -> None:
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
-            _release_lite(self.uri)
+        await self._channel.close()
 
-    async def _get(self, keys: Sequence[str], fields: list[str], timeout: float) -> Any:
-        if not keys:
-            return []
+    def _consistency(self) -> Consistency:
+        if self._level == ConsistencyLevel.Bounded:
+            return _BOUNDED
+        if self._level == ConsistencyLevel.Strong:
+            return _STRONG
+        target = self._channel.target  # known: a write came before
+        written = get_collection_ts(self.collection, target.address, target.db_name) if target else None
+        return Consistency(self._level, written or _ANY)
 
-        def ask(client: MilvusClient, name: str, left: float) -> Any:
-            return client.get(
-                name, ids=list(keys), output_fields=fields, timeout=left, consistency_level=self._consistency
-            )
+    async def _query(self, fields: Sequence[str], expression: str, timeout: float) -> Any:
+        request = self._requests.query(fields, expression=expression, consistency=self._consistency())
+        return await self._ask("Query", request, timeout)
 
-        return await self._call(ask, timeout)
-
-    async def _call(self, ask: Callable[[MilvusClient, str, float], _Answer], timeout: float) -> _Answer:
-        """Runs one request in a thread, within `timeout` seconds from now."""
+    async def _ask(self, method: str, request: bytes, timeout: float) -> Any:
+        """The reply to one question, within `timeout` seconds from now."""
         deadline = time.monotonic() + timeout
-        running = asyncio.get_running_loop().run_in_executor(self._pool, self._run, ask, deadline)
+        reply = await self._channel.call(method, request, timeout=timeout)
+        if reply.status.code == NOT_LOADED:
+            # A server that was started anew has its collections on disk only.
+            await self._administer(
+                lambda client, name, left: client.load_collection(name, timeout=left), deadline - time.monotonic()
+            )
+            reply = await self._channel.call(method, request, timeout=deadline - time.monotonic())
+        status = reply.status
+        if status.code or status.error_code:
+            raise translate_status(status.code, status.reason, uri=self.uri, collection=self.collection)
+        return reply
+
+    async def _administer(self, ask: Callable[[MilvusClient, str, float], _Answer], timeout: float) -> _Answer:
+        """Runs one request of pymilvus' in a thread, within `timeout` seconds from now."""
+        deadline = time.monotonic() + timeout
+        if not self._room.acquire(blocking=False):
+            raise BackendOverloadedError(f"{_WAITING} requests wait for Milvus at {self.uri} already")
+        try:
+            running = self._pool.submit(self._run, ask, deadline)
+        except BaseException:
+            self._room.release()
+            raise
         try:
             # pymilvus sleeps up to 3 s between its attempts, past its own limit.
-            return await asyncio.wait_for(running, timeout)
+            return await asyncio.wait_for(_follow(running), timeout)
         except TimeoutError as error:
-            raise BackendTimeoutError(f"Milvus at {self.uri} did not answer in time") from error
+            raise timed_out(self.uri) from error
 
     def _run(self, ask: Callable[[MilvusClient, str, float], _Answer], deadline: float) -> _Answer:
         def left() -> float:
             seconds = deadline - time.monotonic()
             if seconds <= 0:
-                raise BackendTimeoutError(f"no time was left to ask Milvus at {self.uri}")
+                raise timed_out(self.uri)
             return seconds
 
         try:
@@ -191,44 +192,28 @@ class MilvusStore:
             try:
                 return ask(client, self.collection, left())
             except MilvusException as error:
-                if error.code != _NOT_LOADED:
+                if error.code != NOT_LOADED:
                     raise
-            # A server that was started anew has its collections on disk only.
             client.load_collection(self.collection, timeout=left())
             return ask(client, self.collection, left())
         except (MilvusException, grpc.RpcError) as error:
-            raise self._translate(error) from error
+            raise translate(error, uri=self.uri, collection=self.collection) from error
+        finally:
+            self._room.release()
 
     def _connect(self, timeout: float) -> MilvusClient:
         with self._connecting:
             if self._client is None:
-                if self.uri.endswith(".db") and not Path(self.uri).parent.is_dir():
-                    raise BackendUnavailableError(f"cannot open {self.uri}: its folder does not exist")
-                self._client = MilvusClient(self.uri, timeout=timeout, grpc_options=_QUIET)
+                self._channel.open()
+                self._client = MilvusClient(self.uri, timeout=timeout, grpc_options=dict(OPTIONS))
             return self._client
 
-    def _translate(self, error: Any) -> EngineError:
-        """A failed call in the engine's words."""
-        rpc = isinstance(error, grpc.RpcError)
-        code = error.code() if rpc else error.code
-        text = str(error.details() if rpc else error.message)
-        if code == _NOT_FOUND or "can't find collection" in text:
-            return NoIndexError(f"there is no collection {self.collection!r} at {self.uri}: index a catalog first")
-        if "Open local milvus failed" in text:
-            return BackendUnavailableError(
-                f"cannot open {self.uri}: another process has it open (give the address of the one that serves it), "
-                "or it was not written by this version of Milvus Lite"
-            )
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return BackendTimeoutError(f"Milvus at {self.uri} did not answer in time")
-        if code == grpc.StatusCode.UNAVAILABLE or "Fail connecting" in text or "Retry timeout" in text:
-            return BackendUnavailableError(f"Milvus at {self.uri} cannot be reached")
-        return BackendError(f"Milvus at {self.uri}: {text}")
 
-
-def _describe(client: MilvusClient, name: str, timeout: float) -> dict[str, Any]:
-    description: dict[str, Any] = client.describe_collection(name, timeout=timeout)
-    return description
+async def _follow(running: "Future[_Answer]") -> _Answer:
+    """What a thread gives; a caller that goes leaves it running, so that what waits for a thread stays counted."""
+    following = asyncio.wrap_future(running)
+    following.add_done_callback(lambda done: done.cancelled() or done.exception())  # also where nobody is left to look
+    return await asyncio.shield(following)
 
 
 def _create(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: float) -> None:
@@ -251,11 +236,3 @@ def _create(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: fl
             timeout=timeout,
         )
     client.create_alias(name, alias, timeout=timeout)
-
-
-def _release_lite(uri: str) -> None:
-    """Lets go of a .db at once; Milvus Lite itself would hold it until the process ends."""
-    if uri.endswith(".db"):
-        from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - only Lite needs it
-
-        server_manager_instance.release_server(uri)

@@ -5,6 +5,7 @@ hexadecimal digits need none, so any text can stand in a filter.
 """
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from pymilvus import DataType, MilvusClient
@@ -88,6 +89,11 @@ def render_filter(filter: Filter) -> str:
     if filter.product_keys:
         terms.append(f"product_key in {_quote(*filter.product_keys)}")
     return " and ".join(terms)
+
+
+def render_keys(keys: Sequence[str]) -> str:
+    """The rows with these keys, which are hashes, as Milvus's boolean expression."""
+    return f"key in {_quote(*keys)}"
 
 
 def _hash(*values: str) -> str:

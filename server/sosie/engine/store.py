@@ -6,7 +6,7 @@ One row is one picture. Its key is a hash of shop, product and picture, so writi
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sosie.engine.space import EmbeddingSpace, Vector
 
@@ -83,8 +83,7 @@ class Filter:
     product_keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A row that a search found. `dot` is the inner product of its vector with the query's."""
 
     key: str
