@@ -55,10 +55,11 @@ HOSTILE = product_pb2.Product(
 HITS = [
     visual_search_pb2.Hit(
         product=BOOT,
-        score=0.8,
-        picture=visual_search_pb2.PictureMatch(id="front", url="https://brno.example/b1-front.jpg", score=0.8),
+        score=0.93,
+        similarity=0.8,
+        picture=visual_search_pb2.PictureMatch(id="front", url="https://brno.example/b1-front.jpg", score=0.93),
         pictures=[
-            visual_search_pb2.PictureMatch(id="front", url="https://brno.example/b1-front.jpg", score=0.8),
+            visual_search_pb2.PictureMatch(id="front", url="https://brno.example/b1-front.jpg", score=0.93),
             visual_search_pb2.PictureMatch(id="back", score=0.3),
         ],
         shares=[
@@ -67,7 +68,10 @@ HITS = [
         ],
     ),
     visual_search_pb2.Hit(
-        product=HOSTILE, score=0.25, picture=visual_search_pb2.PictureMatch(id="1", url="javascript:1", score=0.25)
+        product=HOSTILE,
+        score=0.25,
+        similarity=0.25,
+        picture=visual_search_pb2.PictureMatch(id="1", url="javascript:1", score=0.25),
     ),
 ]
 
@@ -113,13 +117,16 @@ def invalid(field: str, problem: str) -> Any:
 
 @dataclass
 class CannedGateway(visual_search_pb2_grpc.VisualSearchServiceServicer):
-    """Answers with `hits` and `classifications`, or with the status `failure`; keeps the `requests` it got.
+    """Answers with `hits` and `classifications`, in `space`, or with the status `failure`; keeps the `requests` it got.
 
     `received` is set with the first of them. While `hold` is cleared, calls wait.
     """
 
     address: str = ""
     hits: Sequence[visual_search_pb2.Hit] = tuple(HITS)
+    space: visual_search_pb2.EmbeddingSpace = field(
+        default_factory=lambda: visual_search_pb2.EmbeddingSpace.FromString(SPACE.SerializeToString())
+    )
     failure: Any = None
     requests: list[Any] = field(default_factory=list)
     received: threading.Event = field(default_factory=threading.Event)
@@ -129,19 +136,21 @@ class CannedGateway(visual_search_pb2_grpc.VisualSearchServiceServicer):
         self, request: visual_search_pb2.ClassifyRequest, context: grpc.ServicerContext
     ) -> visual_search_pb2.ClassifyResponse:
         self._receive(request, context)
-        return visual_search_pb2.ClassifyResponse(classifications=CLASSIFICATIONS, space=SPACE, step_times=STEP_TIMES)
+        return visual_search_pb2.ClassifyResponse(
+            classifications=CLASSIFICATIONS, space=self.space, step_times=STEP_TIMES
+        )
 
     def SearchByImage(  # noqa: N802 - the contract's name
         self, request: visual_search_pb2.SearchByImageRequest, context: grpc.ServicerContext
     ) -> visual_search_pb2.SearchByImageResponse:
         self._receive(request, context)
-        return visual_search_pb2.SearchByImageResponse(hits=self.hits, space=SPACE, step_times=STEP_TIMES)
+        return visual_search_pb2.SearchByImageResponse(hits=self.hits, space=self.space, step_times=STEP_TIMES)
 
     def SearchByText(  # noqa: N802 - the contract's name
         self, request: visual_search_pb2.SearchByTextRequest, context: grpc.ServicerContext
     ) -> visual_search_pb2.SearchByTextResponse:
         self._receive(request, context)
-        return visual_search_pb2.SearchByTextResponse(hits=self.hits, space=SPACE, step_times=STEP_TIMES)
+        return visual_search_pb2.SearchByTextResponse(hits=self.hits, space=self.space, step_times=STEP_TIMES)
 
     def _receive(self, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)

@@ -47,8 +47,8 @@ def test_a_hit_carries_the_product_as_plain_values(client: Client) -> None:
         description="Goes with everything.",
         update_time=datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
     )
-    assert hit.score == 0.8
-    assert hit.picture == hit.pictures[0] == PictureMatch("front", "https://brno.example/b1-front.jpg", 0.8)
+    assert (hit.score, hit.similarity) == (0.93, 0.8)
+    assert hit.picture == hit.pictures[0] == PictureMatch("front", "https://brno.example/b1-front.jpg", 0.93)
     assert hit.shares == (PartShare("look", 0.85, 0.9), PartShare("colour", -0.05, -0.1))
 
 
@@ -250,8 +250,8 @@ def test_no_proxy_leads_to_this_machine(gateway: CannedGateway, monkeypatch: pyt
 def test_values_read_well(client: Client) -> None:
     """The representations are one line that says what matters."""
     result = client.search_by_text("boots")
-    assert repr(result) == "<SearchResult: 2 hits, best 0.800 'Chelsea boot', in mini-3f2a9c01b7d4>"
-    assert repr(result.hits[0]) == "<Hit 0.800 <Product brno/B/1 'Chelsea boot' 89.90 EUR> by picture 'front'>"
+    assert repr(result) == "<SearchResult: 2 hits, best 0.930 'Chelsea boot', in mini-3f2a9c01b7d4>"
+    assert repr(result.hits[0]) == "<Hit 0.930 <Product brno/B/1 'Chelsea boot' 89.90 EUR> by picture 'front'>"
     assert repr(client.classify(JPEG).classifications[0]) == (
         "<Classification imagenet: running shoe 0.700, sandal 0.300>"
     )

@@ -98,7 +98,7 @@ def test_a_sheet_shows_question_and_hits(
 ) -> None:
     """Sentence, options, times, and each hit with what the shop says of it."""
     page = write_sheet(gateway, tmp_path, "--text", "boots", "--weight", "colour=3", "--price", "..100EUR", "--explain")
-    for words in ("“boots”", "colour 3", "0 to 100 EUR", "4.0 ms", "8.0 ms", "Ådal · brno", "89.90 EUR", "0.800"):
+    for words in ("“boots”", "colour 3", "0 to 100 EUR", "4.0 ms", "8.0 ms", "Ådal · brno", "89.90 EUR", "0.930"):
         assert words in page.words
     for words in ("look", "+0.850", "cos 0.90", "-0.050"):
         assert words in page.words

@@ -20,15 +20,15 @@ from sosie.v1 import visual_search_pb2 as contract
 
 TABLE = """\
    score  title                             brand              price  picture  product
-1  0.800  Chelsea boot                      Ådal           89.90 EUR  front    brno/B%2F1
+1  0.930  Chelsea boot                      Ådal           89.90 EUR  front    brno/B%2F1
 2  0.250  <script>alert(1)</script> [2J 靴  "><img src=x>  12000 JPY  1        brno/X
 2 hits in mini-3f2a9c01b7d4: decode 4 ms, search 8 ms
 """
 
 EXPLAINED = """\
-   score    look  colour  title                             brand              price  picture  product
-1  0.800  +0.850  -0.050  Chelsea boot                      Ådal           89.90 EUR  front    brno/B%2F1
-2  0.250                  <script>alert(1)</script> [2J 靴  "><img src=x>  12000 JPY  1        brno/X
+   score  similarity    look  colour  title                             brand              price  picture  product
+1  0.930       0.800  +0.850  -0.050  Chelsea boot                      Ådal           89.90 EUR  front    brno/B%2F1
+2  0.250       0.250                  <script>alert(1)</script> [2J 靴  "><img src=x>  12000 JPY  1        brno/X
 2 hits in mini-3f2a9c01b7d4: decode 4 ms, search 8 ms
 """
 
@@ -36,7 +36,8 @@ ANSWER: dict[str, Any] = {
     "query": {"picture": None, "like": None, "sentence": "boots"},
     "hits": [
         {
-            "score": 0.8,
+            "score": 0.93,
+            "similarity": 0.8,
             "product": {
                 "shop": "brno",
                 "product_id": "B/1",
@@ -54,9 +55,9 @@ ANSWER: dict[str, Any] = {
                 "description": "Goes with everything.",
                 "update_time": "2026-09-21T14:13:20+00:00",
             },
-            "picture": {"id": "front", "url": "https://brno.example/b1-front.jpg", "score": 0.8},
+            "picture": {"id": "front", "url": "https://brno.example/b1-front.jpg", "score": 0.93},
             "pictures": [
-                {"id": "front", "url": "https://brno.example/b1-front.jpg", "score": 0.8},
+                {"id": "front", "url": "https://brno.example/b1-front.jpg", "score": 0.93},
                 {"id": "back", "url": "", "score": 0.3},
             ],
             "shares": [
@@ -72,6 +73,7 @@ ANSWER: dict[str, Any] = {
             {"name": "colour", "size": 48, "weight": 0.5},
             {"name": "words", "size": 384, "weight": 0.0},
         ],
+        "category_path": [],
     },
     "step_times": {"decode": 0.004, "search": 0.008},
 }
@@ -90,6 +92,13 @@ def test_explain_shows_the_parts(gateway: CannedGateway, capsys: pytest.CaptureF
     assert main(["search", "--text", "boots", "--explain", "--address", gateway.address]) == 0
     assert capsys.readouterr().out == EXPLAINED
     assert gateway.requests[0].options.explain
+
+
+def test_weights_of_a_category_are_told(gateway: CannedGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the gateway took a category's weights, the last line names it."""
+    gateway.space.category_path.extend(["Women", "Dresses"])
+    assert main(["search", "--text", "a dress", "--address", gateway.address]) == 0
+    assert "2 hits in mini-3f2a9c01b7d4, weighed as Women/Dresses: decode" in capsys.readouterr().out
 
 
 def test_programs_get_one_object_a_line(gateway: CannedGateway, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,7 +123,8 @@ def _facts(kind: str, facts: Mapping[str, str]) -> str:
 
 def _space_facts(space: EmbeddingSpace) -> dict[str, str]:
     weighed = [f"{part.name} {part.weight:g}" for part in space.parts if part.weight]
-    return {"space": space.name, **({"weighed": ", ".join(weighed)} if weighed else {})}
+    facts = {"space": space.name, **({"weighed": ", ".join(weighed)} if weighed else {})}
+    return facts | ({"weights of": " / ".join(space.category_path)} if space.category_path else {})
 
 
 def _hit(rank: int, hit: Hit, colours: Mapping[str, int], picture_uri: PictureUri) -> str:
@@ -148,8 +149,10 @@ def _hit(rank: int, hit: Hit, colours: Mapping[str, int], picture_uri: PictureUr
 
 
 def _score_bar(hit: Hit, colours: Mapping[str, int]) -> str:
-    """One length, or with shares one length per part; parts that take away have none."""
-    lengths = [(share.share, f"background:var(--part-{colours.get(share.part, 0)});") for share in hit.shares]
+    """One length, or with shares one length per part that gave something; together they are as long as the score."""
+    gave = sum(max(0.0, share.share) for share in hit.shares)
+    scale = hit.score / gave if gave else 0.0
+    lengths = [(share.share * scale, f"background:var(--part-{colours.get(share.part, 0)});") for share in hit.shares]
     return _bar(lengths if hit.shares else [(hit.score, "")])
 
 

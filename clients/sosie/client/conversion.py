@@ -155,6 +155,7 @@ def _hit(message: visual_search_pb2.Hit) -> results.Hit:
         picture=_picture_match(message.picture),
         pictures=tuple(_picture_match(match) for match in message.pictures),
         shares=tuple(results.PartShare(s.part, _rounded(s.share), _rounded(s.cosine)) for s in message.shares),
+        similarity=_rounded(message.similarity),
     )
 
 
@@ -164,7 +165,9 @@ def _picture_match(message: visual_search_pb2.PictureMatch) -> results.PictureMa
 
 def _space(message: visual_search_pb2.EmbeddingSpace) -> results.EmbeddingSpace:
     return results.EmbeddingSpace(
-        message.name, tuple(results.EmbeddingPart(p.name, p.size, _rounded(p.weight)) for p in message.parts)
+        message.name,
+        tuple(results.EmbeddingPart(p.name, p.size, _rounded(p.weight)) for p in message.parts),
+        tuple(message.category_path),
     )
 
 

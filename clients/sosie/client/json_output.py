@@ -72,6 +72,7 @@ def failure_json(query: Json, error: SosieError | OSError) -> Json:
 def _hit(hit: Hit) -> Json:
     return {
         "score": hit.score,
+        "similarity": hit.similarity,
         "product": _product(hit.product),
         "picture": _match(hit.picture),
         "pictures": [_match(match) for match in hit.pictures],
@@ -109,4 +110,5 @@ def _space(space: EmbeddingSpace) -> Json:
     return {
         "name": space.name,
         "parts": [{"name": part.name, "size": part.size, "weight": part.weight} for part in space.parts],
+        "category_path": list(space.category_path),
     }

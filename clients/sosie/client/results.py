@@ -75,7 +75,7 @@ class PictureMatch:
 
 @dataclass(frozen=True)
 class PartShare:
-    """What one part of the embedding gave to a score, and the cosine similarity of that part alone: -1 to 1 each."""
+    """What one part of the embedding gave to a hit's similarity, and that part's cosine alone: -1 to 1 each."""
 
     part: str
     share: float
@@ -86,9 +86,10 @@ class PartShare:
 class Hit:
     """A product that fits.
 
-    `score` is 0 (nothing in common) to 1 (the same), comparable within one embedding space and one set of weights.
-    `picture` is the one that fits best, `pictures` all that fit (where hits are grouped by product), the best first.
-    `shares` are there where the question asked to explain.
+    `score` says how sure it is, 0 to 1, comparable between all questions in one embedding space: at 0.5 a product so
+    similar is as likely what was asked for as one drawn by chance. `picture` is the one that fits best, `pictures` all
+    that fit (where hits are grouped by product), the best first. `similarity` is the weighted mean of the parts'
+    cosines, and `shares`, there where the question asked to explain, sum to it.
     """
 
     product: Product
@@ -96,6 +97,7 @@ class Hit:
     picture: PictureMatch
     pictures: tuple[PictureMatch, ...] = ()
     shares: tuple[PartShare, ...] = ()
+    similarity: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Hit {self.score:.3f} {self.product!r} by picture {self.picture.id!r}>"
@@ -112,10 +114,14 @@ class EmbeddingPart:
 
 @dataclass(frozen=True)
 class EmbeddingSpace:
-    """Where the vectors were compared. Scores of different spaces do not compare."""
+    """Where the vectors were compared. Scores of different spaces do not compare.
+
+    `category_path` is the category whose default weights were taken, empty where the space's own were.
+    """
 
     name: str
     parts: tuple[EmbeddingPart, ...] = ()
+    category_path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)

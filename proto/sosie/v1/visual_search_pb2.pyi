@@ -442,7 +442,9 @@ class SearchOptions(_message.Message):
     top_k: _builtins.int
     """How many hits: 1 to 100. Default 10."""
     min_score: _builtins.float
-    """Leaves out hits that score less: 0 to 1. Default 0. What scores 0 itself is never a hit."""
+    """Leaves out hits that score less: 0 to 1. Default 0. The same value cuts as strictly for a picture, a sentence and
+    both, and for any weights. What has nothing in common with the question (similarity 0) is never a hit.
+    """
     group_by_product: _builtins.bool
     """Whether a product is one hit however many of its pictures fit, or each picture is a hit. Default true."""
     explain: _builtins.bool
@@ -450,7 +452,8 @@ class SearchOptions(_message.Message):
     @_builtins.property
     def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """How much each part of the embedding counts, by part, e.g. {"look": 1, "colour": 3}: 0 to 100 each. Parts that are
-        not named keep the space's default for this kind of question. Only their ratios matter.
+        not named keep the default: that of the question's category where the gateway has one, else the space's for this
+        kind of question. Only their ratios matter.
         """
 
     @_builtins.property
@@ -602,9 +605,17 @@ class Hit(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
     SHARES_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """0 (nothing in common) to 1 (the same): the weighted mean of the parts' cosine similarities, cut at 0. Comparable
-    within one embedding space and one set of weights.
+    """How sure the similarity makes that this is what the question asks for, 0 to 1: among as many pairs of a question
+    and a product that it asks for as pairs by chance, the share of the former where the similarity is this one. 0.5:
+    as likely the one as the other. It is not the share of right hits in a catalogue, which holds more products that
+    are wrong than right. Comparable between all questions in one embedding space. Where the space is not calibrated
+    for questions of this kind, it is the similarity.
+    """
+    similarity: _builtins.float
+    """Above 0 to 1: the weighted mean of the parts' cosine similarities with the best picture. Hits are in its order.
+    Comparable within one embedding space, one kind of question and one set of weights.
     """
     @_builtins.property
     def product(self) -> _product_pb2.Product:
@@ -620,7 +631,7 @@ class Hit(_message.Message):
 
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartShare]:
-        """What each part gave to the best picture's score; they sum to the score where that is above 0. Only on request."""
+        """What each part gave to the best picture's similarity; they sum to it. Only on request."""
 
     def __init__(
         self,
@@ -630,10 +641,11 @@ class Hit(_message.Message):
         picture: Global___PictureMatch | None = ...,
         pictures: _abc.Iterable[Global___PictureMatch] | None = ...,
         shares: _abc.Iterable[Global___PartShare] | None = ...,
+        similarity: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "product", b"product"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "pictures", b"pictures", "product", b"product", "score", b"score", "shares", b"shares"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "pictures", b"pictures", "product", b"product", "score", b"score", "shares", b"shares", "similarity", b"similarity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -649,6 +661,7 @@ class PictureMatch(_message.Message):
     id: _builtins.str
     url: _builtins.str
     score: _builtins.float
+    """As a hit's."""
     def __init__(
         self,
         *,
@@ -700,21 +713,29 @@ class EmbeddingSpace(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    CATEGORY_PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Bundle and digest of the weights, e.g. "mini-3f2a9c01b7d4"."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbeddingPart]:
         """In the vector's order."""
 
+    @_builtins.property
+    def category_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The category whose default weights the gateway took, from the widest level to the narrowest; empty where it took
+        the space's.
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         parts: _abc.Iterable[Global___EmbeddingPart] | None = ...,
+        category_path: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "parts", b"parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_path", b"category_path", "name", b"name", "parts", b"parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -206,15 +206,16 @@ def build_query(
     for part, place in space.slices():
         name = part.name
         one, other = seen.get(name), said.get(name)
-        if one is None and other is None:
-            continue
-        if one is None or other is None:
-            weight = chosen.get(name, part.image_weight if other is None else part.text_weight)
-            direction = one if other is None else other
-        else:
-            shares = (chosen[name] / 2,) * 2 if name in chosen else (part.image_weight, part.text_weight)
+        if one is not None and other is not None:
+            shares = (chosen[name] / 2, chosen[name] / 2) if name in chosen else (part.image_weight, part.text_weight)
             weight = shares[0] + shares[1]
-            direction = _blend(one, other, shares) if weight > 0 else None
+            direction = _blend(one, other, shares)
+        elif one is not None:
+            weight, direction = chosen.get(name, part.image_weight), one
+        elif other is not None:
+            weight, direction = chosen.get(name, part.text_weight), other
+        else:
+            continue
         if weight > 0:
             np.multiply(direction, np.float32(weight), out=vector[place])
             used[name] = weight
@@ -245,6 +246,6 @@ def _blend(one: Vector, other: Vector, shares: tuple[float, float]) -> Vector:
     """The unit vector between two, by their shares; zero where they cancel each other out."""
     if not all(shares):
         return one if shares[0] else other
-    blend = one * np.float32(shares[0]) + other * np.float32(shares[1])
+    blend: Vector = one * np.float32(shares[0]) + other * np.float32(shares[1])
     length = math.sqrt(float(blend @ blend))
     return blend / np.float32(length) if length > 0 else blend

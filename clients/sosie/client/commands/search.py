@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--min-score", type=float, metavar="SCORE", help="leave out hits that score less, 0 to 1")
     how.add_argument("--no-group", action="store_true", help="let each picture be a hit, not each product")
-    how.add_argument("--explain", action="store_true", help="show what each part gave to the score")
+    how.add_argument("--explain", action="store_true", help="show the similarity, and what each part gave to it")
     what = parser.add_argument_group("what a product must be (all of it)")
     what.add_argument("--shop", dest="shops", action="append", metavar="SHOP", help="from this shop; repeatable: any")
     what.add_argument("--brand", dest="brands", action="append", metavar="BRAND", help="of this brand; repeatable: any")
@@ -149,11 +149,13 @@ def _filter(arguments: argparse.Namespace) -> Filter:
 def _print_answer(question: Question, result: SearchResult, *, titled: bool) -> None:
     if titled:
         print(paint(clean(question.name), "bold"))
-    parts = [part.name for part in result.space.parts if part.weight] if any(h.shares for h in result.hits) else []
+    explained = any(hit.shares for hit in result.hits)
+    parts = ["similarity", *(part.name for part in result.space.parts if part.weight)] if explained else []
     header = ["", "score", *parts, "title", "brand", "price", "picture", "product"]
     rows = []
     for rank, hit in enumerate(result.hits, 1):
         shares = {share.part: f"{share.share:+.3f}" for share in hit.shares}
+        shares |= {"similarity": f"{hit.similarity:.3f}"}
         product = hit.product
         rows.append(
             [
@@ -172,8 +174,10 @@ def _print_answer(question: Question, result: SearchResult, *, titled: bool) -> 
         lines = format_table(header, rows, numbers=numbers, flexible="title", columns=terminal_columns())
         print(paint(lines[0], "dim"), *lines[1:], sep="\n")
     found = count(len(rows), "hit") if rows else "nothing fits"
+    space = result.space
+    where = space.name + (f", weighed as {'/'.join(space.category_path)}" if space.category_path else "")
     times = format_times(result.step_times)
-    print(paint(clean(f"{found} in {result.space.name}" + (f": {times}" if times else "")), "dim"))
+    print(paint(clean(f"{found} in {where}" + (f": {times}" if times else "")), "dim"))
     if titled:
         print()
 
