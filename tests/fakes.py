@@ -9,7 +9,8 @@ import numpy.typing as npt
 import tokenizers
 
 from sosie.engine.errors import EngineError, NoIndexError, SpaceMismatchError
-from sosie.engine.inference import Classifier, Encoder, ImageInput, Pictures, TextInput, Tokens
+from sosie.engine.inference import Classifier, Encoder, ImageInput, Pictures, ServedModel, TextInput, Tokens
+from sosie.engine.probing import Health, probe
 from sosie.engine.space import EmbeddingSpace, Part, Parts, Vector
 from sosie.engine.store import Digests, Filter, Match, Row
 
@@ -170,9 +171,13 @@ class FakeModels:
             raise self.error
         return self.next or self
 
-    async def probe(self, *, timeout: float) -> None:
+    async def probe(self, *, timeout: float) -> Health:
         if self.error is not None:
-            raise self.error
+            return Health(dict.fromkeys(self.encoders, self.error), dict.fromkeys(self.classifiers, self.error))
+        return await probe(self.encoders, self.classifiers, timeout=timeout)
+
+    async def statistics(self, *, timeout: float) -> list[ServedModel]:
+        return []
 
     async def close(self) -> None:
         pass

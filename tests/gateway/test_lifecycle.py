@@ -5,14 +5,17 @@ import urllib.request
 from typing import Any
 
 import grpc.aio
+import numpy as np
+import numpy.typing as npt
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pydantic import ValidationError
 
 from fakes import FakeClassifier, FakeModels
-from gateway_shop import Shop, fill
-from sosie.engine.errors import BackendUnavailableError
+from gateway_shop import Shop, draw, fill
+from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError
+from sosie.engine.inference import Pictures
 from sosie.gateway.main import SERVICE, run_gateway
 from sosie.gateway.settings import GatewaySettings, describe_problems
 from sosie.v1 import visual_search_pb2 as pb
@@ -139,17 +142,40 @@ async def test_reloaded_models_are_away_not_other(filled: Shop) -> None:
     """While a model is loaded again, searches are told to come back, not that index and encoders differ."""
     backends = filled.backends()
     await backends.refresh()
-    encoders = dict(filled.models.encoders)
     filled.models.error = BackendUnavailableError("its process died")
     await backends.refresh()
     filled.models.error = None
-    filled.models.next = FakeModels([], [FakeClassifier()])
+    filled.models.next = partly = FakeModels([], [FakeClassifier()])
     await backends.refresh()
     assert isinstance(backends.problem, BackendUnavailableError)
-    assert (await backends.for_search()).encoder is encoders["fake-000000000001"]
-    filled.models.next = FakeModels([filled.encoder], [FakeClassifier()])
+    with pytest.raises(BackendUnavailableError):
+        await backends.for_search()
+    assert set(backends.classifiers()) == {"hue"}, "what is still there answers"
+    partly.next = FakeModels([filled.encoder], [FakeClassifier()])
     await backends.refresh()
     assert backends.problem is None
+
+
+async def test_one_sick_classifier_leaves_searches_alone(filled: Shop, settings: GatewaySettings) -> None:
+    """While a classifier does not answer, health says so, searches are answered, and its labels are refused at once."""
+
+    class Hanging(FakeClassifier):
+        async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
+            raise BackendTimeoutError("it hangs")
+
+    filled.models = FakeModels([filled.encoder], [Hanging()])
+    backends = filled.backends()
+    await backends.refresh()
+    assert isinstance(backends.problem, BackendTimeoutError)
+    async with (
+        run_gateway(settings, backends) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        stub: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+        assert (await stub.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)).hits
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Classify(pb.ClassifyRequest(image=pb.Image(data=draw("red", "hat"))), timeout=5)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_models_that_are_loaded_later(filled: Shop) -> None:

@@ -247,6 +247,6 @@ async def test_the_gateway_passes_it_over(repository: Path, tmp_path: Path) -> N
         try:
             assert set(models.encoders) == {SPACE.name}
             assert not models.classifiers
-            await models.probe(timeout=30)
+            assert (await models.probe(timeout=30)).problem is None
         finally:
             await models.close()

@@ -1,22 +1,23 @@
 """What the gateway leans on, Triton and Milvus, watched so that questions are told at once when they are away."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from sosie.engine.errors import (
     BackendError,
-    BackendOverloadedError,
     BackendUnavailableError,
     EngineError,
     NoIndexError,
     SpaceMismatchError,
 )
-from sosie.engine.inference import Classifier, Encoder
+from sosie.engine.inference import Classifier, Encoder, ServedModel
+from sosie.engine.probing import Health
 from sosie.engine.space import EmbeddingSpace
 from sosie.engine.store import VectorStore
 from sosie.engine.text import Tokenizer
@@ -40,7 +41,9 @@ class Models(Protocol):
 
     async def again(self, *, timeout: float) -> "Models": ...
 
-    async def probe(self, *, timeout: float) -> None: ...
+    async def probe(self, *, timeout: float) -> Health: ...
+
+    async def statistics(self, *, timeout: float) -> Sequence[ServedModel]: ...
 
     async def close(self) -> None: ...
 
@@ -70,22 +73,32 @@ class Backends:
         space: str = "",
     ) -> None:
         self.store = store
+        self.served: Sequence[ServedModel] = ()
+        """What the model server said last of its models."""
         self._connect = connect
         self._collection = collection
         self._repository = repository
         self._wanted_space = space
         self._models: Models | None = None
-        self._missing_since: float | None = None
         self._models_error: EngineError | None = BackendUnavailableError("the model server was not asked yet")
+        self._sick = Health()
+        self._gone = Health()
+        self._gone_since = 0.0
         self._collection_space: EmbeddingSpace | None = None
         self._store_error: EngineError | None = BackendUnavailableError("the store was not asked yet")
         self._tokenizers: dict[str, Tokenizer] = {}
 
     @property
+    def space(self) -> str:
+        """The name of the collection's embedding space; empty while it is not known."""
+        return self._collection_space.name if self._collection_space else ""
+
+    @property
     def problem(self) -> EngineError | None:
-        """Why searches cannot be answered now; None while they can."""
-        if self._models_error is not None:
-            return self._models_error
+        """Why not every question can be answered now; None while all can."""
+        problem = self._models_error or self._sick.problem
+        if problem is not None:
+            return problem
         try:
             self._choose()
         except EngineError as error:
@@ -93,7 +106,10 @@ class Backends:
         return None
 
     async def for_search(self) -> Embedder:
-        """The encoder of the collection's space. Raises what keeps searches from being answered."""
+        """The encoder of the collection's space.
+
+        Raises what is known to keep searches from being answered: nobody waits in vain for a backend that hangs.
+        """
         if isinstance(self._store_error, NoIndexError):
             await self._refresh_store()  # it may have been made since the last look
         return self._choose()
@@ -101,25 +117,31 @@ class Backends:
     def for_labels(self) -> Embedder:
         """An encoder for labels: the collection's where there is one, else the first that is served."""
         models = self._ready_models()
-        name = self._wanted_space or (self._collection_space.name if self._collection_space else "")
-        if name in models.encoders:
-            return self._with_tokenizer(models.encoders[name])
-        if not models.encoders:
-            raise BackendError("the model server has no pair of encoders ready")
-        return self._with_tokenizer(models.encoders[min(models.encoders)])
+        name = self._wanted_space or self.space
+        if name not in models.encoders and name not in self._sick.encoders:
+            if not models.encoders:
+                raise BackendError("the model server has no pair of encoders ready")
+            name = min(models.encoders)
+        return self._find_encoder(models, name)
 
     def classifiers(self) -> Mapping[str, Classifier]:
+        """The classifiers that are served, by their label set, those that do not answer now too."""
         return self._ready_models().classifiers
 
-    async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Checks both for ever, and calls `changed` whenever searches became possible or impossible."""
+    def check_classifier(self, label_set: str) -> None:
+        """Raises why a classifier does not answer now, where that is known."""
+        if label_set in self._sick.classifiers:
+            raise self._sick.classifiers[label_set]
+
+    async def watch(self, looked: Callable[[], Awaitable[None]]) -> None:
+        """Checks both for ever, and calls `looked` after each look."""
         serving: bool | None = None
         while True:
             await self.refresh()
             if serving is not (self.problem is None):
                 serving = self.problem is None
                 _LOG.info("serving" if serving else "not serving: %s", *([] if serving else [self.problem]))
-                await changed()
+            await looked()
             await asyncio.sleep(_HEALTHY_PAUSE if serving else _SICK_PAUSE)
 
     async def refresh(self) -> None:
@@ -133,16 +155,18 @@ class Backends:
 
     async def _refresh_models(self) -> None:
         """Probes the models; those of a server that was away, or lacks one, are read anew: they may be others now."""
-        was_away = self._models_error is not None
         try:
-            if self._models is None or was_away or self._lacks_encoder(self._models):
+            doubtful = self._models_error or self._sick.problem
+            if self._models is None or doubtful or self._lacks_encoder(self._models):
                 self._models = await self._read_models(self._models)
-            await self._models.probe(timeout=_PROBE_TIMEOUT)
-            self._models_error = None
-        except BackendOverloadedError:
-            self._models_error = None  # busy is not away
+            sick = await self._models.probe(timeout=_PROBE_TIMEOUT)
         except EngineError as error:
             self._models_error = error
+            return
+        self._models_error = None
+        self._sick = Health({**sick.encoders, **self._gone.encoders}, {**sick.classifiers, **self._gone.classifiers})
+        with contextlib.suppress(EngineError):  # who does not tell how often its models ran may serve them well
+            self.served = await self._models.statistics(timeout=_PROBE_TIMEOUT)
 
     def _lacks_encoder(self, models: Models) -> bool:
         """Whether the encoder that searches need is not there: it may have been loaded since."""
@@ -157,12 +181,14 @@ class Backends:
         if known is None:
             return await self._connect()
         models = await known.again(timeout=_PROBE_TIMEOUT)
-        missing = {*known.encoders, *known.classifiers} - {*models.encoders, *models.classifiers}
         now = time.monotonic()
-        self._missing_since = (self._missing_since or now) if missing else None
-        if self._missing_since is not None and now - self._missing_since < _RELOAD_GRACE:
-            raise BackendUnavailableError(f"the model server has no {', '.join(sorted(missing))} now")
-        self._missing_since = None
+        if not self._gone.problem:
+            self._gone_since = now
+        gone = Health(
+            _find_gone({**known.encoders, **self._gone.encoders}, models.encoders),
+            _find_gone({**known.classifiers, **self._gone.classifiers}, models.classifiers),
+        )
+        self._gone = gone if now - self._gone_since < _RELOAD_GRACE else Health()
         return models
 
     async def _refresh_store(self) -> None:
@@ -181,12 +207,17 @@ class Backends:
         name = self._collection_space.name
         if self._wanted_space and self._wanted_space != name:
             raise SpaceMismatchError(self._collection, name, self._wanted_space)
+        return self._find_encoder(models, name)
+
+    def _find_encoder(self, models: Models, name: str) -> Embedder:
+        if name in self._sick.encoders:
+            raise self._sick.encoders[name]
         if name not in models.encoders:
             raise SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
         return self._with_tokenizer(models.encoders[name])
 
     def _ready_models(self) -> Models:
-        if self._models is None:
+        if self._models is None or self._models_error is not None:
             raise self._models_error or BackendUnavailableError("the model server was not asked yet")
         return self._models
 
@@ -195,3 +226,10 @@ class Backends:
         if name not in self._tokenizers:
             self._tokenizers[name] = Tokenizer.find(self._repository, encoder.text_input)
         return Embedder(encoder, self._tokenizers[name])
+
+
+def _find_gone(known: Iterable[str], present: Collection[str]) -> dict[str, EngineError]:
+    """The names that are not present any more, with what is said of them."""
+    return {
+        name: BackendUnavailableError(f"the model server has no {name} now") for name in known if name not in present
+    }

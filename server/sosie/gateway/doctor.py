@@ -30,7 +30,9 @@ async def diagnose(*, triton: str, store: str, collection: str, gateway: str, ti
         models = await TritonModels.connect(triton, timeout=timeout)
         try:
             start = time.monotonic()
-            await models.probe(timeout=timeout)
+            problem = (await models.probe(timeout=timeout)).problem
+            if problem is not None:
+                raise problem
             milliseconds = (time.monotonic() - start) * 1000
         finally:
             await models.close()

@@ -18,23 +18,25 @@ from sosie.gateway import answers, questions
 from sosie.gateway.admission import Admission
 from sosie.gateway.backends import Backends, Embedder
 from sosie.gateway.call import Call
+from sosie.gateway.correlation import REQUEST_ID
 from sosie.gateway.errors import find_rule, to_status
+from sosie.gateway.gate import Gate
 from sosie.gateway.inputs import Inputs
-from sosie.gateway.telemetry import Telemetry
+from sosie.gateway.keys import Keyring
+from sosie.gateway.telemetry import METHODS, Telemetry
 from sosie.gateway.text_embeddings import TextEmbeddings
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
 
 _Response = TypeVar("_Response")
 
-METHODS = ("Classify", "SearchByImage", "SearchByText")
-
 
 class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
     """Answers with what `backends` know; `decoders` are the threads that pictures are decoded in.
 
     Of each method `slots` calls are worked on at once and `queue` wait; a call without a deadline gets
-    `default_deadline` seconds. The vectors of the last `text_cache` sentences are kept.
+    `default_deadline` seconds. The vectors of the last `text_cache` sentences are kept. `gate` tells which calls
+    still come in, `keyring` whose.
     """
 
     def __init__(
@@ -46,9 +48,13 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         slots: int,
         queue: int,
         default_deadline: float,
-        text_cache: int = 4096,
+        text_cache: int,
+        gate: Gate,
+        keyring: Keyring,
     ) -> None:
         self._backends = backends
+        self._gate = gate
+        self._keyring = keyring
         self._inputs = Inputs(backends.store, decoders)
         self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
         self._telemetry = telemetry
@@ -72,22 +78,26 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         self, method: str, handle: Callable[[Any, Call], Awaitable[_Response]], request: Any, context: Any
     ) -> _Response:
         """Runs a call within its deadline; errors leave by the one table."""
-        observation = self._telemetry.observe(method, context.invocation_metadata())
-        seconds = context.time_remaining()
-        call = Call(self._default_deadline if seconds is None else seconds, self._admissions[method], observation.steps)
+        metadata = context.invocation_metadata()
+        observation = self._telemetry.observe(method, metadata)
         code = grpc.StatusCode.CANCELLED  # what it stays if the caller goes away
         error: Exception | None = None
+        caller = ""
         try:
-            response = await handle(request, call)
+            async with self._gate:
+                caller = self._keyring.admit(metadata)
+                seconds = context.time_remaining()
+                left = self._default_deadline if seconds is None else seconds
+                response = await handle(request, Call(left, self._admissions[method], observation.steps))
             code = grpc.StatusCode.OK
         except Exception as raised:  # noqa: BLE001 - nothing leaves but by the table
             error = self._explain(raised)
             code = find_rule(error).code
-            await _abort(context, error)
+            await _abort(context, error, observation.request_id)
         else:
             return response
         finally:
-            observation.finish(code, error)
+            observation.finish(code, error, caller)
 
     def _explain(self, error: Exception) -> Exception:
         """A call that waited in vain for a backend that is known to be away was not slow: the backend was away."""
@@ -109,6 +119,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
             embedder, parts = None, None
             for label_set in label_sets:
                 if label_set.HasField("served"):
+                    self._backends.check_classifier(label_set.served)
                     classifier = classifiers[label_set.served]
                     found = await self._score_served(classifier, request.image.data, crop, top_k, call)
                 else:
@@ -182,6 +193,9 @@ def _build(embedder: Embedder, weights: dict[str, float], image: Parts | None, t
         raise InputError(f"options.{error.field}", error.problem) from error
 
 
-async def _abort(context: Any, error: Exception) -> NoReturn:
-    await context.abort_with_status(rpc_status.to_status(to_status(error)))
+async def _abort(context: Any, error: Exception, request_id: str) -> NoReturn:
+    """Ends the call; the request id goes along, so that a caller's complaint leads to the line in the log."""
+    status = rpc_status.to_status(to_status(error))
+    named = (*status.trailing_metadata, (REQUEST_ID, request_id))
+    await context.abort_with_status(status._replace(trailing_metadata=named))
     raise AssertionError("abort_with_status always raises")
