@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 _PROBE_TIMEOUT = 5.0  # seconds for a probe of all models, or of the store
 _HEALTHY_PAUSE = 2.0  # seconds between two checks
-_SICK_PAUSE = 0.25
+_LEAST_PAUSE = 0.25  # while something is wrong, or a call failed
 _RELOAD_GRACE = 30.0  # seconds in which a model that vanished is taken for one that is being loaded again
 
 
@@ -87,6 +87,7 @@ class Backends:
         self._collection_space: EmbeddingSpace | None = None
         self._store_error: EngineError | None = BackendUnavailableError("the store was not asked yet")
         self._tokenizers: dict[str, Tokenizer] = {}
+        self._doubt = asyncio.Event()
 
     @property
     def space(self) -> str:
@@ -137,12 +138,20 @@ class Backends:
         """Checks both for ever, and calls `looked` after each look."""
         serving: bool | None = None
         while True:
+            self._doubt.clear()
             await self.refresh()
             if serving is not (self.problem is None):
                 serving = self.problem is None
                 _LOG.info("serving" if serving else "not serving: %s", *([] if serving else [self.problem]))
             await looked()
-            await asyncio.sleep(_HEALTHY_PAUSE if serving else _SICK_PAUSE)
+            await asyncio.sleep(_LEAST_PAUSE)
+            if serving:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._doubt.wait(), _HEALTHY_PAUSE - _LEAST_PAUSE)
+
+    def doubt(self) -> None:
+        """A call failed for want of a backend: the next look comes at once."""
+        self._doubt.set()
 
     async def refresh(self) -> None:
         """Checks both once: every model by a real inference, the collection by reading its space."""

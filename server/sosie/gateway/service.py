@@ -101,6 +101,8 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
 
     def _explain(self, error: Exception) -> Exception:
         """A call that waited in vain for a backend that is known to be away was not slow: the backend was away."""
+        if isinstance(error, BackendUnavailableError | BackendTimeoutError):
+            self._backends.doubt()
         if isinstance(error, BackendTimeoutError):
             problem = self._backends.problem
             if isinstance(problem, BackendUnavailableError | BackendTimeoutError):
