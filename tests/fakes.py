@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,9 @@ class FakeStore:
             raise NoIndexError("there is no collection")
         return self._space
 
+    async def probe(self, *, timeout: float) -> EmbeddingSpace:
+        return await self.space(timeout=timeout)
+
     async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
         if self._space is not None and self._space.name != space.name:
             raise SpaceMismatchError("fake", self._space.name, space.name)
@@ -99,7 +103,14 @@ class FakeStore:
     async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
         await self.space(timeout=timeout)
         matches = [
-            Match(row.key, row.product_key, row.position, float(vector @ row.vector), row.payload)
+            Match(
+                row.key,
+                row.product_key,
+                row.position,
+                row.pictures,
+                float(vector @ row.vector),
+                partial(bytes, row.payload),
+            )
             for row in self.rows.values()
             if passes(row, filter)
         ]
@@ -141,6 +152,7 @@ def passes(row: Row, filter: Filter) -> bool:
             not filter.in_stock or facets.in_stock,
             filter.attributes.items() <= facets.attributes.items(),
             not filter.product_keys or row.product_key in filter.product_keys,
+            row.product_key not in filter.other_than,
         )
     )
 

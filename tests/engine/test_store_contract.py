@@ -104,7 +104,7 @@ async def test_search_orders_by_inner_product(shared: VectorStore) -> None:
     expected = sorted(rows, key=lambda row: -float(query @ row.vector))[:10]
     matches = await shared.search(query, limit=10, filter=Filter(), timeout=TIMEOUT)
     assert [match.key for match in matches] == [row.key for row in expected]
-    assert [match.payload for match in matches] == [row.payload for row in expected]
+    assert [match.payload() for match in matches] == [row.payload for row in expected]
     assert [match.position for match in matches] == [row.position for row in expected]
     assert matches[0].dot == pytest.approx(float(query @ query), abs=1e-4)
 
@@ -141,7 +141,7 @@ async def test_upsert_replaces(filled: VectorStore) -> None:
     row = replace(make_rows()[3], payload=b"new", facets=Facets(shop="elsewhere"), content="c", meta="m")
     await filled.upsert([row], timeout=TIMEOUT)
     (match,) = await filled.search(row.vector, limit=10, filter=Filter(shops=("elsewhere",)), timeout=TIMEOUT)
-    assert match.payload == b"new"
+    assert match.payload() == b"new"
     assert await filled.count(timeout=TIMEOUT) == 120
     assert await filled.digests([row.key], timeout=TIMEOUT) == {row.key: Digests("c", "m")}
 

@@ -17,7 +17,7 @@ _MICROS_A_UNIT = 1_000_000
 
 @dataclass(frozen=True)
 class Listing:
-    """One picture of a product, with all that its row holds but the vector.
+    """One picture of a product that has so many `pictures`, with all that its row holds but the vector.
 
     `path` is relative to the pictures folder. `words` is the sentence that the shop's words come to. `content` and
     `meta` of the row are still open: they need the picture.
@@ -31,6 +31,7 @@ class Listing:
     key: str
     product_key: str
     position: int
+    pictures: int
     words: str
     facets: Facets
     payload: bytes
@@ -51,13 +52,14 @@ class Listing:
             payload=self.payload,
             content=content,
             meta=self.meta_digest(content),
+            pictures=self.pictures,
         )
 
     def meta_digest(self, content: str) -> str:
         """Digest of the whole row, given the digest of what its vector is made from."""
         digest = hashlib.blake2b(digest_size=16)
         facets = json.dumps(asdict(self.facets), sort_keys=True, ensure_ascii=False)
-        for piece in (content, self.product_key, str(self.position), facets):
+        for piece in (content, self.product_key, f"{self.position}/{self.pictures}", facets):
             raw = piece.encode()
             digest.update(len(raw).to_bytes(4, "big") + raw)
         digest.update(self.payload)
@@ -83,6 +85,7 @@ def list_pictures(entry: Entry) -> list[Listing] | Reject:
             key=picture_key(product.shop, product.product_id, picture.id),
             product_key=product_key(product.shop, product.product_id),
             position=position,
+            pictures=len(product.pictures),
             words=words,
             facets=facets,
             payload=payload,

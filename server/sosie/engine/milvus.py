@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
+import numpy as np
 from pymilvus import MilvusClient, MilvusException
 from pymilvus.client.ts_utils import get_collection_ts
 from pymilvus.grpc_gen.common_pb2 import ConsistencyLevel
@@ -21,7 +22,7 @@ from pymilvus.grpc_gen.common_pb2 import ConsistencyLevel
 from sosie.engine.errors import BackendOverloadedError, NoIndexError, SpaceMismatchError
 from sosie.engine.milvus_channel import OPTIONS, MilvusChannel
 from sosie.engine.milvus_errors import NOT_LOADED, timed_out, translate, translate_status
-from sosie.engine.milvus_rows import make_schema, render_filter, render_keys, to_record
+from sosie.engine.milvus_rows import make_schema, read_position, render_filter, render_keys, to_record
 from sosie.engine.milvus_wire import (
     Consistency,
     Requests,
@@ -74,6 +75,14 @@ class MilvusStore:
         properties = {pair.key: pair.value for pair in reply.properties}
         return EmbeddingSpace.from_json(properties.get(_SPACE_PROPERTY) or reply.schema.description)
 
+    async def probe(self, *, timeout: float) -> EmbeddingSpace:
+        deadline = time.monotonic() + timeout
+        space = await self.space(timeout=timeout)
+        vector = np.full(space.size, space.size**-0.5, np.float32)
+        # A server that was started anew describes its collections long before it searches them.
+        await self.search(vector, limit=1, filter=Filter(), timeout=deadline - time.monotonic())
+        return space
+
     async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
         try:
             present = await self.space(timeout=timeout)
@@ -116,8 +125,8 @@ class MilvusStore:
     async def first_picture(self, product_key: str, *, timeout: float) -> str | None:
         wanted = render_filter(Filter(product_keys=(product_key,)))
         reply = await self._query(["key", "position"], wanted, timeout)
-        pictures = zip(read_numbers(reply, "position"), read_strings(reply, "key"), strict=True)
-        return min(pictures, default=(0, None))[1]
+        positions = map(read_position, read_numbers(reply, "position"))
+        return min(zip(positions, read_strings(reply, "key"), strict=True), default=(0, None))[1]
 
     async def digests(self, keys: Sequence[str], *, timeout: float) -> dict[str, Digests]:
         if not keys:

@@ -15,6 +15,8 @@ from sosie.engine.store import MAX_PAYLOAD, Filter, Row, hash_names
 
 _HASH_BYTES = 10
 _HASH_DIGITS = 2 * _HASH_BYTES
+_POSITION_BITS = 32
+_POSITION = 2**_POSITION_BITS - 1
 
 
 def make_schema(space: EmbeddingSpace) -> Any:
@@ -49,7 +51,7 @@ def to_record(row: Row) -> dict[str, Any]:
     return {
         "key": row.key,
         "product_key": row.product_key,
-        "position": row.position,
+        "position": pack_position(row.position, row.pictures),
         "vector": row.vector,
         "shop": _hash(facets.shop),
         "brand": _hash(facets.brand.casefold()),
@@ -62,6 +64,20 @@ def to_record(row: Row) -> dict[str, Any]:
         "meta": row.meta,
         "payload": base64.b64encode(row.payload).decode(),
     }
+
+
+def pack_position(position: int, pictures: int) -> int:
+    """A picture's position with the number of its product's pictures: a column that collections always had.
+
+    >>> read_position(pack_position(2, 5)), read_position(2)
+    ((2, 5), (2, 0))
+    """
+    return pictures << _POSITION_BITS | position
+
+
+def read_position(packed: int) -> tuple[int, int]:
+    """A picture's position and the number of its product's pictures; 0 where an earlier version wrote the row."""
+    return packed & _POSITION, packed >> _POSITION_BITS
 
 
 def render_filter(filter: Filter) -> str:
@@ -88,6 +104,8 @@ def render_filter(filter: Filter) -> str:
     terms += [f'array_contains(attributes, "{_hash(*item)}")' for item in sorted(filter.attributes.items())]
     if filter.product_keys:
         terms.append(f"product_key in {_quote(*filter.product_keys)}")
+    if filter.other_than:
+        terms.append(f"product_key not in {_quote(*filter.other_than)}")
     return " and ".join(terms)
 
 

@@ -7,12 +7,13 @@ those of pymilvus' generated code; a test holds them against what its client wou
 
 from binascii import a2b_base64
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
+from sosie.engine.milvus_rows import read_position
 from sosie.engine.space import Vector
 from sosie.engine.store import Match
 
@@ -98,10 +99,13 @@ def read_matches(reply: Any) -> list[Match]:
         columns["product_key"].string_data.data,
         columns["position"].long_data.data,
         found.scores,
-        map(a2b_base64, columns["payload"].string_data.data),
+        columns["payload"].string_data.data,
         strict=True,
     )
-    return list(map(Match._make, rows))
+    return [
+        Match(key, product_key, *read_position(position), dot, partial(a2b_base64, payload))
+        for key, product_key, position, dot, payload in rows
+    ]
 
 
 def read_strings(reply: Any, name: str) -> Sequence[str]:

@@ -1,34 +1,37 @@
 """From a query to hits: plain functions over the protocols."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import NamedTuple
 
-from sosie.engine.space import Query
+from sosie.engine.space import Query, Vector
 from sosie.engine.store import MAX_ROWS, Filter, Match, VectorStore
 from sosie.engine.timing import StepTimes
 
 MAX_TOP_K = 100
 _OVERFETCH = 4  # rows asked for a product wanted; grows by the same factor while products are missing
 _MAX_PICTURES = 64  # a product's pictures, by the contract
+_TIE = 1e-6  # of the sum of the weights: what float32 sums of the same products differ by, with the order of adding
 
 
-@dataclass(frozen=True)
-class ScoredPicture:
-    """A picture with its score, 0..1; `payload` is what the index keeps for the application."""
+class ScoredPicture(NamedTuple):
+    """A picture with its score, 0..1, and its similarity, -1..1; `payload` is what the index keeps of it."""
 
     key: str
     product_key: str
     score: float
     payload: bytes
     position: int
+    similarity: float
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """What a search found: a product by its pictures, the best first; or one picture where hits are not grouped.
 
-    `shares` is {part: (share of the score, cosine)} of the best picture, empty unless it was asked for.
+    `shares` is {part: (share of the similarity, cosine)} of the best picture, empty unless it was asked for.
     """
 
     pictures: tuple[ScoredPicture, ...]
@@ -51,70 +54,142 @@ class Wanted:
 
 
 async def find(store: VectorStore, query: Query, wanted: Wanted, *, timeout: float, steps: StepTimes) -> list[Hit]:
-    """The best hits, the best first; ties by key, so that the same question gets the same answer.
+    """The best hits by inner product, the best first; ties by key, so that the same question gets the same answer.
 
-    What has nothing in common with the question (a score of 0) is no hit. `timeout` is in seconds for all of it.
-    Raises what the store raises.
+    What has nothing in common with the question (an inner product of 0 or less) is no hit. `timeout` is in seconds for
+    all of it. Raises what the store raises.
     """
-    deadline = time.monotonic() + timeout
+    search = _Search(store, query, wanted, time.monotonic() + timeout, steps)
+    groups = await search.find_groups()
     if wanted.group_by_product:
-        groups = await _find_products(store, query, wanted, deadline, steps)
-    else:
-        with steps.measure("search"):
-            matches = await store.search(query.vector, limit=wanted.top_k, filter=wanted.filter, timeout=timeout)
-        groups = [(picture,) for picture in _score(matches, query, wanted.min_score)]
+        groups = await search.complete(groups)
+    pictures = [tuple(search.score(match) for match in group.matches) for group in groups]
     shares: dict[str, dict[str, tuple[float, float]]] = {}
     if wanted.explain and groups:
-        with steps.measure("search"):
-            rows = await store.fetch([group[0].key for group in groups], timeout=deadline - time.monotonic())
+        rows = await search.fetch([group[0].key for group in pictures])
         shares = {key: query.shares(row) for key, row in rows.items()}
-    return [Hit(group, shares.get(group[0].key, {})) for group in groups]
+    return [Hit(group, shares.get(group[0].key, {})) for group in pictures]
 
 
-async def _find_products(
-    store: VectorStore, query: Query, wanted: Wanted, deadline: float, steps: StepTimes
-) -> list[tuple[ScoredPicture, ...]]:
-    """Fetches ever more rows until they hold enough products or nothing is left, then the products' other pictures."""
-    limit = wanted.top_k * _OVERFETCH
-    while True:
-        with steps.measure("search"):
-            matches = await store.search(
-                query.vector, limit=limit, filter=wanted.filter, timeout=deadline - time.monotonic()
-            )
-        with steps.measure("group"):
-            pictures = _score(matches, query, wanted.min_score)
-            groups = _group(pictures)
-        complete = len(matches) < limit or len(pictures) < len(matches)
-        if complete:
-            return groups[: wanted.top_k]
-        if len(groups) >= wanted.top_k or limit >= MAX_ROWS:
-            break
-        limit = min(limit * _OVERFETCH, MAX_ROWS)
+class _Group(NamedTuple):
+    """The rows of one hit, the best first. `whole` where there can be no further row of it."""
 
-    groups = groups[: wanted.top_k]
-    chosen = replace(wanted.filter, product_keys=tuple(group[0].product_key for group in groups))
-    with steps.measure("search"):
-        matches = await store.search(
-            query.vector, limit=len(groups) * _MAX_PICTURES, filter=chosen, timeout=deadline - time.monotonic()
+    matches: list[Match]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One question. `deadline` is on the monotonic clock."""
+
+    store: VectorStore
+    query: Query
+    wanted: Wanted
+    deadline: float
+    steps: StepTimes
+
+    async def find_groups(self) -> list[_Group]:
+        """The rows of the best `top_k` hits, as far as they were met on the way.
+
+        Asks for ever more rows until that many hits are ahead of the last row, with which rows beyond it may tie, or
+        until there are no more. Where Milvus gives no more than 16,384 at once, it then asks again without the products
+        found; only of more rows than that which tie with each other it is Milvus that chooses.
+        """
+        grouped, top_k = self.wanted.group_by_product, self.wanted.top_k
+        limit = top_k * _OVERFETCH if grouped else top_k + 1
+        passing = self.wanted.filter
+        known: list[Match] = []
+        while True:
+            found = await self.ask(limit, passing)
+            with self.steps.measure("group"):
+                ordered = self.order([*known, *found])
+                more = len(found) >= limit and len(ordered) == len(known) + len(found)
+                if grouped:
+                    groups = _group(ordered, whole=not more and not known)
+                else:
+                    groups = [_Group([match], whole=True) for match in ordered]
+            if not more or (len(groups) >= top_k and groups[top_k - 1].matches[0].dot > ordered[-1].dot):
+                return groups[:top_k]
+            if limit < MAX_ROWS:
+                limit = min(limit * _OVERFETCH, MAX_ROWS)
+            elif len(groups) >= top_k:
+                return groups[:top_k]
+            else:
+                known = ordered
+                products = tuple(group.matches[0].product_key for group in groups)
+                passing = replace(self.wanted.filter, other_than=products)
+
+    async def complete(self, groups: list[_Group]) -> list[_Group]:
+        """The groups with those of their products' pictures that they lack: a question more unless all are there."""
+        lacking = tuple(group.matches[0].product_key for group in groups if not group.whole)
+        if not lacking:
+            return groups
+        # Milvus limits the rows of a search; by the contract, this many products have no more.
+        found = await self.ask(
+            min(len(lacking) * _MAX_PICTURES, MAX_ROWS), replace(self.wanted.filter, product_keys=lacking)
         )
-    with steps.measure("group"):
-        return _group(_score(matches, query, wanted.min_score))
+        with self.steps.measure("group"):
+            rows = {match.key: match for group in groups for match in group.matches}
+            rows.update((match.key, match) for match in found)
+            return _group(self.order(list(rows.values())), whole=True)
+
+    async def ask(self, limit: int, filter: Filter) -> list[Match]:
+        with self.steps.measure("search"):
+            return await self.store.search(
+                self.query.vector, limit=limit, filter=filter, timeout=self.deadline - time.monotonic()
+            )
+
+    async def fetch(self, keys: Sequence[str]) -> dict[str, Vector]:
+        with self.steps.measure("search"):
+            return await self.store.fetch(keys, timeout=self.deadline - time.monotonic())
+
+    def order(self, matches: list[Match]) -> list[Match]:
+        """Those that are hits, the best first; rows that tie all get the inner product of the first, and go by key.
+
+        Equal rows need not come with equal inner products: libraries add in other orders, and for the last rows of a
+        block in another one than for the rest.
+        """
+        matches.sort(key=_DOT, reverse=True)
+        while matches and not self.is_hit(matches[-1].dot):
+            matches.pop()
+        tie = _TIE * self.query.total
+        before = level = math.inf
+        ties = False
+        for place, match in enumerate(matches):
+            if before - match.dot > tie:
+                level = match.dot
+            else:
+                matches[place] = match._replace(dot=level)
+                ties = True
+            before = match.dot
+        return sorted(matches, key=lambda match: (-match.dot, match.key)) if ties else matches
+
+    def is_hit(self, dot: float) -> bool:
+        return dot > 0 and self.query.score(dot) >= self.wanted.min_score
+
+    def score(self, match: Match) -> ScoredPicture:
+        return ScoredPicture(
+            match.key,
+            match.product_key,
+            self.query.score(match.dot),
+            match.payload(),
+            match.position,
+            self.query.similarity(match.dot),
+        )
 
 
-def _score(matches: Sequence[Match], query: Query, min_score: float) -> list[ScoredPicture]:
-    """Matches as scored pictures, the best first, without those that score 0 or below `min_score`."""
-    total = query.total
-    scored = [
-        ScoredPicture(m.key, m.product_key, min(1.0, m.dot / total), m.payload, m.position)
-        for m in matches
-        if m.dot > 0 and m.dot / total >= min_score
+_DOT = attrgetter("dot")
+
+
+def _group(ordered: Sequence[Match], *, whole: bool) -> list[_Group]:
+    """Rows by product, in the order of each product's best; `whole` where these are all rows that are hits.
+
+    Else those products are whole of which there are as many rows as their rows tell.
+    """
+    groups: dict[str, list[Match]] = {}
+    for match in ordered:
+        groups.setdefault(match.product_key, []).append(match)
+    return [
+        _Group(matches, whole or 0 < max(match.pictures for match in matches) <= len(matches))
+        for matches in groups.values()
     ]
-    return sorted(scored, key=lambda picture: (-picture.score, picture.key))
-
-
-def _group(pictures: Sequence[ScoredPicture]) -> list[tuple[ScoredPicture, ...]]:
-    """Pictures by product, in the order of each product's best."""
-    groups: dict[str, list[ScoredPicture]] = {}
-    for picture in pictures:
-        groups.setdefault(picture.product_key, []).append(picture)
-    return [tuple(group) for group in groups.values()]

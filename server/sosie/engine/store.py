@@ -4,7 +4,7 @@ One row is one picture. Its key is a hash of shop, product and picture, so writi
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -53,9 +53,10 @@ class Facets:
 class Row:
     """A picture as the index holds it.
 
-    `product_key` is the same for all pictures of a product, `position` counts them from 0. `payload` is what the
-    application wants back with a hit, opaque to the engine. `content` and `meta` are digests that tell the indexer
-    whether the vector, or the rest of the row, has to be made anew.
+    `product_key` is the same for all pictures of a product, `position` counts them from 0, and `pictures` is how many
+    there are, 0 where that is not known. `payload` is what the application wants back with a hit, opaque to the engine.
+    `content` and `meta` are digests that tell the indexer whether the vector, or the rest of the row, has to be made
+    anew.
     """
 
     key: str
@@ -66,11 +67,15 @@ class Row:
     payload: bytes
     content: str = ""
     meta: str = ""
+    pictures: int = 0
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What a row must be: all that is set must hold. Prices are in millionths, both bounds included."""
+    """What a row must be: all that is set must hold. Prices are in millionths, both bounds included.
+
+    `product_keys` are the products that pass, `other_than` those that do not.
+    """
 
     shops: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
@@ -81,16 +86,21 @@ class Filter:
     in_stock: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
     product_keys: tuple[str, ...] = ()
+    other_than: tuple[str, ...] = ()
 
 
 class Match(NamedTuple):
-    """A row that a search found. `dot` is the inner product of its vector with the query's."""
+    """A row that a search found. `dot` is the inner product of its vector with the query's.
+
+    `payload` gives the row's payload: most rows that are found are not shown, and need not be unpacked.
+    """
 
     key: str
     product_key: str
     position: int
+    pictures: int
     dot: float
-    payload: bytes
+    payload: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,10 @@ class VectorStore(Protocol):
 
     async def space(self, *, timeout: float) -> EmbeddingSpace:
         """The space that the collection was built in."""
+        ...
+
+    async def probe(self, *, timeout: float) -> EmbeddingSpace:
+        """The same, and searches once: raises what keeps searches from being answered."""
         ...
 
     async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
