@@ -53,11 +53,12 @@ def write_classification(
     )
 
 
-def write_space(space: EmbeddingSpace, weights: Mapping[str, float]) -> pb.EmbeddingSpace:
-    """The space with the weights that a question gave its parts."""
+def write_space(space: EmbeddingSpace, weights: Mapping[str, float], category: Sequence[str] = ()) -> pb.EmbeddingSpace:
+    """The space with the weights that a question gave its parts; `category` is the one that they were taken from."""
     return pb.EmbeddingSpace(
         name=space.name,
         parts=[pb.EmbeddingPart(name=p.name, size=p.size, weight=weights.get(p.name, 0.0)) for p in space.parts],
+        category_path=category,
     )
 
 

@@ -6,11 +6,13 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import grpc
+import numpy as np
+import numpy.typing as npt
 from grpc_status import rpc_status
 
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, InputError
 from sosie.engine.image import Crop
-from sosie.engine.inference import Classifier
+from sosie.engine.inference import Classifier, Encoder
 from sosie.engine.labels import label_sentences, score_labels
 from sosie.engine.search import Hit, Wanted, find
 from sosie.engine.space import Parts, Query, build_query
@@ -25,6 +27,7 @@ from sosie.gateway.inputs import Inputs
 from sosie.gateway.keys import Keyring
 from sosie.gateway.telemetry import METHODS, Telemetry
 from sosie.gateway.text_embeddings import TextEmbeddings
+from sosie.gateway.weighting import Category, Weighting, run_beside
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
 
@@ -36,7 +39,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
 
     Of each method `slots` calls are worked on at once and `queue` wait; a call without a deadline gets
     `default_deadline` seconds. The vectors of the last `text_cache` sentences are kept. `gate` tells which calls
-    still come in, `keyring` whose.
+    still come in, `keyring` whose; `weighting` gives questions the weights of their category.
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         text_cache: int,
         gate: Gate,
         keyring: Keyring,
+        weighting: Weighting | None = None,
     ) -> None:
         self._backends = backends
         self._gate = gate
         self._keyring = keyring
+        self._weighting = weighting or Weighting(None)
         self._inputs = Inputs(backends.store, decoders)
         self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
         self._telemetry = telemetry
@@ -149,10 +154,41 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
     async def _score_served(
         self, classifier: Classifier, data: bytes, crop: Crop, top_k: int, call: Call
     ) -> pb.Classification:
+        scores = await self._ask_classifier(classifier, data, crop, call, timeout=call.left())
+        return answers.write_classification(classifier.label_set, classifier.labels, scores, top_k)
+
+    async def _ask_classifier(
+        self, classifier: Classifier, data: bytes, crop: Crop, call: Call, *, timeout: float
+    ) -> npt.NDArray[np.float32]:
+        """The probabilities [labels] of a picture that was sent."""
         pictures = await self._inputs.decode(data, classifier.image_input, crop, call)
         with call.steps.measure("classify"):
-            (scores,) = await classifier.classify(pictures, timeout=call.left())
-        return answers.write_classification(classifier.label_set, classifier.labels, scores, top_k)
+            scores: npt.NDArray[np.float32] = (await classifier.classify(pictures, timeout=timeout))[0]
+        return scores
+
+    async def _see(
+        self, encoder: Encoder, request: pb.SearchByImageRequest, crop: Crop, call: Call
+    ) -> tuple[Parts, Category]:
+        """The picture's parts and its category: the filter's, else the one that a classifier is sure of.
+
+        The classifier is asked beside the encoder, so that it costs no time unless it is the slower one, and gets half
+        of the time that is left: an answer without it is better than none.
+        """
+        image, options = request.image, request.options
+        category = tuple(options.filter.category_prefix)
+        label_set = self._weighting.label_set(category=category, own=options.weights)
+        if not label_set or not image.HasField("data"):
+            return await self._inputs.image_parts(encoder, image, crop, call), category
+
+        async def score(classifier: Classifier) -> npt.NDArray[np.float32]:
+            self._backends.check_classifier(label_set)
+            return await self._ask_classifier(classifier, image.data, crop, call, timeout=call.left() / 2)
+
+        await self._inputs.decode(image.data, encoder.image_input, crop, call)  # first, to be shared where both can
+        return await run_beside(
+            self._inputs.image_parts(encoder, image, crop, call),
+            self._weighting.recognise(self._backends.classifiers(), label_set, score),
+        )
 
     async def _search_by_image(self, request: pb.SearchByImageRequest, call: Call) -> pb.SearchByImageResponse:
         crop = questions.read_image(request.image)
@@ -161,12 +197,12 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         weights = questions.read_weights(request.options.weights)
         async with call.turn():
             embedder = await self._backends.for_search()
-            image = await self._inputs.image_parts(embedder.encoder, request.image, crop, call)
+            image, category = await self._see(embedder.encoder, request, crop, call)
             text = await self._texts.embed(embedder, sentence, call) if sentence else None
-            query = _build(embedder, weights, image, text)
+            query, category = self._build(embedder, weights, category, image, text)
             hits = await self._find(query, wanted, call)
         response = pb.SearchByImageResponse(
-            space=answers.write_space(query.space, query.weights), step_times=answers.write_steps(call.steps)
+            space=answers.write_space(query.space, query.weights, category), step_times=answers.write_steps(call.steps)
         )
         return answers.write_hits(response, hits, grouped=wanted.group_by_product)
 
@@ -177,22 +213,26 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         async with call.turn():
             embedder = await self._backends.for_search()
             text = await self._texts.embed(embedder, sentence, call)
-            query = _build(embedder, weights, None, text)
+            query, category = self._build(embedder, weights, wanted.filter.category_prefix, None, text)
             hits = await self._find(query, wanted, call)
         response = pb.SearchByTextResponse(
-            space=answers.write_space(query.space, query.weights), step_times=answers.write_steps(call.steps)
+            space=answers.write_space(query.space, query.weights, category), step_times=answers.write_steps(call.steps)
         )
         return answers.write_hits(response, hits, grouped=wanted.group_by_product)
 
     async def _find(self, query: Query, wanted: Wanted, call: Call) -> list[Hit]:
         return await find(self._backends.store, query, wanted, timeout=call.left(), steps=call.steps)
 
-
-def _build(embedder: Embedder, weights: dict[str, float], image: Parts | None, text: Parts | None) -> Query:
-    try:
-        return build_query(embedder.encoder.space, image=image, text=text, weights=weights)
-    except InputError as error:
-        raise InputError(f"options.{error.field}", error.problem) from error
+    def _build(
+        self, embedder: Embedder, weights: dict[str, float], category: Category, image: Parts | None, text: Parts | None
+    ) -> tuple[Query, Category]:
+        """The query, and the category that gave it weights."""
+        space = embedder.encoder.space
+        chosen = self._weighting.choose(space, category, weights, image=image, text=text)
+        try:
+            return build_query(space, image=image, text=text, weights=chosen.weights), chosen.category
+        except InputError as error:
+            raise InputError(f"options.{error.field}", error.problem) from error
 
 
 async def _abort(context: Any, error: Exception, request_id: str) -> NoReturn:
