@@ -33,9 +33,13 @@ COMPONENTS = ("ROOTCOORD", "PROXY", "QUERYCOORD", "QUERYNODE", "INDEXNODE", "DAT
 
 
 class MilvusServer:
-    """A standalone server in `folder`, on ports that it keeps when it is started again."""
+    """A standalone server in `folder`, on ports that it keeps when it is started again.
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    One that was killed serves its collections again when its former self's lease ends, after `lease` seconds (Milvus's
+    default is 30); one that stands still for longer than that ends itself.
+    """
+
+    def __init__(self, binaries: Path, folder: Path, *, lease: int = 5) -> None:
         template = (_package() / "config.yaml.template").read_text()
         ports = {name: 0 for name, _ in VARIABLE.findall(template) if name.endswith("_port")}
         self._ports = find_ports(**ports, etcd_peer_port=0, health_port=0)
@@ -71,8 +75,7 @@ class MilvusServer:
                 "MILVUSCONF": str(folder),
                 "METRICS_PORT": str(self._ports["health_port"]),
                 "ETCD_CONFIG_PATH": str(folder / "etcd.yaml"),
-                # One that was killed serves its collections again when its former self's lease ends: 30 s by default.
-                "COMMON_SESSION_TTL": "5",
+                "COMMON_SESSION_TTL": str(lease),
                 **{f"{component}_IP": HOST for component in COMPONENTS},
             },
         )
@@ -148,8 +151,8 @@ def breakable_milvus(milvus_binaries: Path, tmp_path: Path) -> Iterator[MilvusSe
 
 
 @contextlib.contextmanager
-def run_milvus(binaries: Path, folder: Path) -> Iterator[MilvusServer]:
-    server = MilvusServer(binaries, folder)
+def run_milvus(binaries: Path, folder: Path, *, lease: int = 5) -> Iterator[MilvusServer]:
+    server = MilvusServer(binaries, folder, lease=lease)
     server.start()
     try:
         yield server
