@@ -10,14 +10,13 @@ import numpy.typing as npt
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from pydantic import ValidationError
 
 from fakes import FakeClassifier, FakeModels
 from gateway_shop import Shop, draw, fill
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError
 from sosie.engine.inference import Pictures
 from sosie.gateway.main import SERVICE, run_gateway
-from sosie.gateway.settings import GatewaySettings, describe_problems
+from sosie.gateway.settings import GatewaySettings
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
 
@@ -85,43 +84,6 @@ async def test_taken_port(filled: Shop, settings: GatewaySettings) -> None:
         with pytest.raises(OSError, match="cannot listen"):
             async with run_gateway(second, filled.backends()):
                 pass
-
-
-async def test_stop_lets_calls_finish(filled: Shop, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call under way when the gateway stops is answered."""
-    began, going = asyncio.Event(), asyncio.Event()
-    encode = filled.encoder.encode_texts
-
-    async def wait(*arguments: Any, **named: Any) -> Any:
-        began.set()
-        await going.wait()
-        return await encode(*arguments, **named)
-
-    backends = filled.backends()
-    await backends.refresh()
-    monkeypatch.setattr(filled.encoder, "encode_texts", wait)
-    running = run_gateway(settings, backends)
-    gateway = await running.__aenter__()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel:
-        stub: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
-        call = asyncio.ensure_future(stub.SearchByText(pb.SearchByTextRequest(sentence="red shoe"), timeout=10))
-        await asyncio.wait_for(began.wait(), 10)
-        stopping = asyncio.create_task(running.__aexit__(None, None, None))
-        await asyncio.sleep(0)
-        going.set()
-        assert (await call).hits
-        await stopping
-
-
-def test_settings_tell_every_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrong settings are all told at once, each by the name of its variable."""
-    monkeypatch.setenv("SOSIE_LISTEN", "nowhere")
-    monkeypatch.setenv("SOSIE_STORE", "ftp://x")
-    monkeypatch.setenv("SOSIE_SLOTS", "0")
-    with pytest.raises(ValidationError) as caught:
-        GatewaySettings()
-    problems = describe_problems(caught.value)
-    assert [problem.partition(":")[0] for problem in problems] == ["SOSIE_LISTEN", "SOSIE_STORE", "SOSIE_SLOTS"]
 
 
 async def test_first_index_is_found_at_once(shop: Shop, settings: GatewaySettings) -> None:

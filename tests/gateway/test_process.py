@@ -25,6 +25,7 @@ class Process:
     def __init__(self, folder: Path, **settings: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SOSIE_")}
         defaults = {"SOSIE_LISTEN": "127.0.0.1:0", "SOSIE_TRITON": NOWHERE, "SOSIE_STORE": f"http://{NOWHERE}"}
+        defaults |= {"SOSIE_BALANCER_WAIT": "0"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sosie.gateway"],
             env={**environment, **defaults, **settings},

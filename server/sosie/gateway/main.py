@@ -5,36 +5,45 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import grpc.aio
 import prometheus_client
 import uvloop
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from pydantic import ValidationError
 
 from sosie.engine.image import MAX_BYTES
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.triton import TritonModels
 from sosie.gateway.backends import Backends
+from sosie.gateway.gate import Gate
+from sosie.gateway.health import HealthService
+from sosie.gateway.keys import Keyring
 from sosie.gateway.service import VisualSearchService
-from sosie.gateway.settings import GatewaySettings, describe_problems
+from sosie.gateway.settings import GatewaySettings, port_of
 from sosie.gateway.telemetry import Telemetry
+from sosie.gateway.tls import make_credentials
 from sosie.v1 import visual_search_pb2, visual_search_pb2_grpc
 
 _LOG = logging.getLogger(__name__)
 
 SERVICE = visual_search_pb2.DESCRIPTOR.services_by_name["VisualSearchService"].full_name
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _CONNECT_TIMEOUT = 5.0  # seconds
 _DECODERS = 4  # threads; decoding holds no lock, so more than the cores only adds switches
+_GOAWAY = 0.1  # seconds for calls on their way to come in, and as many for the word to connect elsewhere to get out
+_FLUSH = 0.5  # seconds for the last answers to leave, and for reflection's open streams to end
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_BYTES + 2**20),  # the picture and what goes with it
-    ("grpc.so_reuseport", 0),  # else a second server on the port would start, and take half of the calls
+    ("grpc.keepalive_time_ms", 60_000),  # a client that vanished is noticed, and what it had asked is dropped
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients may look after their connections, too
 )
 
 
@@ -44,6 +53,7 @@ class Gateway:
 
     port: int
     telemetry: Telemetry
+    health: HealthService
 
 
 def build_backends(settings: GatewaySettings) -> Backends:
@@ -58,63 +68,106 @@ def build_backends(settings: GatewaySettings) -> Backends:
 
 
 @asynccontextmanager
-async def run_gateway(settings: GatewaySettings, backends: Backends) -> AsyncIterator[Gateway]:
-    """Listens and answers; on leaving, calls under way get `settings.grace` seconds, then `backends` is closed.
+async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: int = 0) -> AsyncIterator[Gateway]:
+    """Listens and answers as number `worker` of `settings.workers`.
 
-    Raises OSError where an address is taken.
+    On leaving, calls under way get `settings.grace` seconds, then `backends` is closed. Raises OSError where an address
+    is taken, and ValueError where a file of the settings cannot be taken.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(backends.close)
-        telemetry = Telemetry()
-        decoders = stack.enter_context(ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode"))
-        server = grpc.aio.server(options=_OPTIONS)
+        telemetry = Telemetry(log_sample=settings.log_sample)
+        gate = Gate()
         service = VisualSearchService(
             backends,
-            decoders=decoders,
+            decoders=stack.enter_context(ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")),
             telemetry=telemetry,
             slots=settings.slots,
             queue=settings.queue,
             default_deadline=settings.default_deadline,
+            text_cache=settings.text_cache,
+            gate=gate,
+            keyring=Keyring(settings.keys, share=1 / settings.workers),
         )
-        visual_search_pb2_grpc.add_VisualSearchServiceServicer_to_server(service, server)
-        health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its package has no types
-        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        port = _bind(server, settings.listen)
+        health = HealthService(("", SERVICE))
+        server = _build_server(settings, service, health)
+        port = _bind(server, settings)
         if settings.metrics is not None:
-            _serve_metrics(stack, settings.metrics, telemetry)
+            _serve_metrics(stack, settings.metrics, worker, telemetry)
 
         async def tell_health() -> None:
-            serving = backends.problem is None
-            telemetry.serving.set(serving)
-            status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-            for name in ("", SERVICE):
-                await health_servicer.set(name, status)
+            health.tell(serving=backends.problem is None)
+            telemetry.serving.set(health.serving)
+            telemetry.note_models(backends.served, backends.space)
 
         await tell_health()
         watching = asyncio.create_task(backends.watch(tell_health))
         stack.push_async_callback(_cancel, watching)
         await server.start()
         try:
-            yield Gateway(port, telemetry)
+            yield Gateway(port, telemetry, health)
         finally:
-            await health_servicer.enter_graceful_shutdown()
-            await server.stop(settings.grace)
+            health.stop()
+            telemetry.serving.set(0)
+            await _drain(server, gate, health, settings.grace)
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _build_server(settings: GatewaySettings, service: VisualSearchService, health: HealthService) -> grpc.aio.Server:
+    options = [
+        *_OPTIONS,
+        # Else a second server on the port would start, and take half of the calls.
+        ("grpc.so_reuseport", int(settings.workers > 1)),
+    ]
+    if settings.connection_age:
+        options.append(("grpc.max_connection_age_ms", round(settings.connection_age * 1000)))
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=settings.max_calls)
+    visual_search_pb2_grpc.add_VisualSearchServiceServicer_to_server(service, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if settings.reflection:
+        reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
+    return server
+
+
+def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> int:
+    credentials = None
+    if settings.tls_cert and settings.tls_key:
+        credentials = make_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    elif settings.keys:
+        _LOG.warning("API keys travel in clear text: give SOSIE_TLS_CERT, or put what ends TLS in front")
     try:
-        return server.add_insecure_port(address)
+        if credentials:
+            return server.add_secure_port(settings.listen, credentials)
+        return server.add_insecure_port(settings.listen)
     except RuntimeError as error:
-        raise OSError(f"cannot listen on {address}: the port is taken, or the host is not this machine") from error
+        raise OSError(
+            f"cannot listen on {settings.listen}: the port is taken, or the host is not this machine"
+        ) from error
 
 
-def _serve_metrics(stack: AsyncExitStack, address: str, telemetry: Telemetry) -> None:
-    host, _, port = address.rpartition(":")
-    server, thread = prometheus_client.start_http_server(int(port), host, telemetry.registry)
+def _serve_metrics(stack: AsyncExitStack, address: str, worker: int, telemetry: Telemetry) -> None:
+    host, port = address.rpartition(":")[0], port_of(address)
+    if port:
+        port += worker
+    try:
+        server, thread = prometheus_client.start_http_server(port, host, telemetry.registry)
+    except OSError as error:
+        raise OSError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
     stack.callback(thread.join)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)
+
+
+async def _drain(server: grpc.aio.Server, gate: Gate, health: HealthService, grace: float) -> None:
+    """Ends the server so that every call gets an answer: those under way theirs, later ones a refusal."""
+    gate.close()
+    await asyncio.sleep(_GOAWAY)
+    stopping = asyncio.create_task(server.stop(grace + _FLUSH))  # closes the port and tells every client
+    await asyncio.sleep(_GOAWAY)
+    gate.refuse()
+    health.end_watches()
+    await gate.wait_empty(grace)
+    await server.stop(_FLUSH)
+    await stopping
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:
@@ -122,8 +175,12 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def serve(settings: GatewaySettings) -> None:
-    """Serves until SIGTERM or SIGINT; a second one ends the process at once."""
+async def serve(settings: GatewaySettings, *, worker: int = 0, listening: Callable[[int], object]) -> None:
+    """Serves until SIGTERM or SIGINT, and calls `listening` with the port once it does.
+
+    For `settings.balancer_wait` seconds after the signal calls are still taken, while health says NOT_SERVING. A second
+    signal ends the process at once.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -136,24 +193,20 @@ async def serve(settings: GatewaySettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    async with run_gateway(settings, build_backends(settings)) as gateway:
-        host = settings.listen.rpartition(":")[0]
-        _LOG.info("listening on %s:%d", host, gateway.port)
+    async with run_gateway(settings, build_backends(settings), worker=worker) as gateway:
+        listening(gateway.port)
         await stopping.wait()
-        _LOG.info("stopping, calls under way have %g s to finish", settings.grace)
+        gateway.health.stop()
+        gateway.telemetry.serving.set(0)
+        _LOG.info(
+            "stopping: calls are taken for %g s more, then those under way have %g s to finish",
+            settings.balancer_wait,
+            settings.grace,
+        )
+        await asyncio.sleep(settings.balancer_wait)
 
 
-def main() -> int:
-    """Runs the gateway as its environment says. 0 after it was told to stop, 1 where it could not start."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    try:
-        settings = GatewaySettings()
-    except ValidationError as error:
-        sys.stderr.write("sosie gateway: these settings are wrong\n  " + "\n  ".join(describe_problems(error)) + "\n")
-        return 1
-    try:
-        uvloop.run(serve(settings))
-    except OSError as error:
-        sys.stderr.write(f"sosie gateway: {error}\n")
-        return 1
-    return 0
+def run(settings: GatewaySettings, *, worker: int = 0, listening: Callable[[int], object] | None = None) -> None:
+    """Runs `serve` in an event loop of uvloop's; without `listening` the port goes to the log."""
+    host = settings.listen.rpartition(":")[0]
+    uvloop.run(serve(settings, worker=worker, listening=listening or partial(_LOG.info, "listening on %s:%d", host)))
