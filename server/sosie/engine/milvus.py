@@ -22,7 +22,7 @@ from pymilvus.grpc_gen.common_pb2 import ConsistencyLevel
 from sosie.engine.errors import BackendOverloadedError, NoIndexError, SpaceMismatchError
 from sosie.engine.milvus_channel import OPTIONS, MilvusChannel
 from sosie.engine.milvus_errors import NOT_LOADED, timed_out, translate, translate_status
-from sosie.engine.milvus_rows import make_schema, read_position, render_filter, render_keys, to_record
+from sosie.engine.milvus_rows import make_schema, read_positions, render_filter, render_keys, to_record
 from sosie.engine.milvus_wire import (
     Consistency,
     Requests,
@@ -125,7 +125,7 @@ class MilvusStore:
     async def first_picture(self, product_key: str, *, timeout: float) -> str | None:
         wanted = render_filter(Filter(product_keys=(product_key,)))
         reply = await self._query(["key", "position"], wanted, timeout)
-        positions = map(read_position, read_numbers(reply, "position"))
+        positions = read_positions(read_numbers(reply, "position"))
         return min(zip(positions, read_strings(reply, "key"), strict=True), default=(0, None))[1]
 
     async def digests(self, keys: Sequence[str], *, timeout: float) -> dict[str, Digests]:

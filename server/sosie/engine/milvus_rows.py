@@ -67,17 +67,22 @@ def to_record(row: Row) -> dict[str, Any]:
 
 
 def pack_position(position: int, pictures: int) -> int:
-    """A picture's position with the number of its product's pictures: a column that collections always had.
+    """A picture's position with the number of its product's pictures: in a column that collections always had.
 
-    >>> read_position(pack_position(2, 5)), read_position(2)
-    ((2, 5), (2, 0))
+    >>> packed = [pack_position(2, 5)]
+    >>> read_positions(packed), read_pictures(packed)
+    ([2], [5])
     """
     return pictures << _POSITION_BITS | position
 
 
-def read_position(packed: int) -> tuple[int, int]:
-    """A picture's position and the number of its product's pictures; 0 where an earlier version wrote the row."""
-    return packed & _POSITION, packed >> _POSITION_BITS
+def read_positions(packed: Sequence[int]) -> list[int]:
+    return [number & _POSITION for number in packed]
+
+
+def read_pictures(packed: Sequence[int]) -> list[int]:
+    """0 where an earlier version wrote the row."""
+    return [number >> _POSITION_BITS for number in packed]
 
 
 def render_filter(filter: Filter) -> str:

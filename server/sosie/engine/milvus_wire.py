@@ -7,13 +7,13 @@ those of pymilvus' generated code; a test holds them against what its client wou
 
 from binascii import a2b_base64
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
-from sosie.engine.milvus_rows import read_position
+from sosie.engine.milvus_rows import read_pictures, read_positions
 from sosie.engine.space import Vector
 from sosie.engine.store import Match
 
@@ -90,22 +90,22 @@ class Requests:
 def read_matches(reply: Any) -> list[Match]:
     """The rows of a SearchResults, in its order."""
     found = reply.results
-    keys = found.ids.str_id.data
+    keys = found.ids.str_id.data[:]  # a slice is a list, made at once
     if not keys:
         return []
     columns = {field.field_name: field.scalars for field in found.fields_data}
+    unpack = cache(a2b_base64)  # most pictures of a product have the same payload
+    packed = columns["position"].long_data.data[:]
     rows = zip(
         keys,
-        columns["product_key"].string_data.data,
-        columns["position"].long_data.data,
-        found.scores,
-        columns["payload"].string_data.data,
+        columns["product_key"].string_data.data[:],
+        read_positions(packed),
+        read_pictures(packed),
+        found.scores[:],
+        [partial(unpack, text) for text in columns["payload"].string_data.data[:]],
         strict=True,
     )
-    return [
-        Match(key, product_key, *read_position(position), dot, partial(a2b_base64, payload))
-        for key, product_key, position, dot, payload in rows
-    ]
+    return list(map(Match._make, rows))
 
 
 def read_strings(reply: Any, name: str) -> Sequence[str]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sosie.engine.space import Query, Vector
 from sosie.engine.store import MAX_ROWS, Filter, Match, VectorStore
@@ -61,21 +61,16 @@ async def find(store: VectorStore, query: Query, wanted: Wanted, *, timeout: flo
     """
     search = _Search(store, query, wanted, time.monotonic() + timeout, steps)
     groups = await search.find_groups()
-    if wanted.group_by_product:
-        groups = await search.complete(groups)
-    pictures = [tuple(search.score(match) for match in group.matches) for group in groups]
+    pictures = [tuple(map(search.score, group[:_MAX_PICTURES])) for group in groups]
     shares: dict[str, dict[str, tuple[float, float]]] = {}
     if wanted.explain and groups:
-        rows = await search.fetch([group[0].key for group in pictures])
+        rows = await search.fetch([group[0].key for group in groups])
         shares = {key: query.shares(row) for key, row in rows.items()}
     return [Hit(group, shares.get(group[0].key, {})) for group in pictures]
 
 
-class _Group(NamedTuple):
-    """The rows of one hit, the best first. `whole` where there can be no further row of it."""
-
-    matches: list[Match]
-    whole: bool
+_Group: TypeAlias = list[Match]
+"""The rows of one hit, the best first."""
 
 
 @dataclass(frozen=True)
@@ -89,49 +84,47 @@ class _Search:
     steps: StepTimes
 
     async def find_groups(self) -> list[_Group]:
-        """The rows of the best `top_k` hits, as far as they were met on the way.
+        """The rows of the best `top_k` hits.
 
         Asks for ever more rows until that many hits are ahead of the last row, with which rows beyond it may tie, or
         until there are no more. Where Milvus gives no more than 16,384 at once, it then asks again without the products
         found; only of more rows than that which tie with each other it is Milvus that chooses.
         """
-        grouped, top_k = self.wanted.group_by_product, self.wanted.top_k
-        limit = top_k * _OVERFETCH if grouped else top_k + 1
+        top_k = self.wanted.top_k
+        limit = top_k * _OVERFETCH if self.wanted.group_by_product else top_k + 1
         passing = self.wanted.filter
         known: list[Match] = []
         while True:
             found = await self.ask(limit, passing)
             with self.steps.measure("group"):
                 ordered = self.order([*known, *found])
-                more = len(found) >= limit and len(ordered) == len(known) + len(found)
-                if grouped:
-                    groups = _group(ordered, whole=not more and not known)
-                else:
-                    groups = [_Group([match], whole=True) for match in ordered]
-            if not more or (len(groups) >= top_k and groups[top_k - 1].matches[0].dot > ordered[-1].dot):
-                return groups[:top_k]
+                groups = self.group(ordered)
+            more = len(found) >= limit and len(ordered) == len(known) + len(found)
+            if not more or (len(groups) >= top_k and groups[top_k - 1][0].dot > ordered[-1].dot):
+                break
             if limit < MAX_ROWS:
                 limit = min(limit * _OVERFETCH, MAX_ROWS)
             elif len(groups) >= top_k:
-                return groups[:top_k]
+                break
             else:
                 known = ordered
-                products = tuple(group.matches[0].product_key for group in groups)
-                passing = replace(self.wanted.filter, other_than=products)
+                passing = replace(self.wanted.filter, other_than=tuple(group[0].product_key for group in groups))
+        if self.wanted.group_by_product and (more or known):
+            return await self.complete(groups[:top_k])
+        return groups[:top_k]
 
     async def complete(self, groups: list[_Group]) -> list[_Group]:
-        """The groups with those of their products' pictures that they lack: a question more unless all are there."""
-        lacking = tuple(group.matches[0].product_key for group in groups if not group.whole)
+        """The same products with all of their pictures: asks for those that have more than were met on the way."""
+        lacking = tuple(group[0].product_key for group in groups if len(group) < _count_pictures(group))
         if not lacking:
             return groups
-        # Milvus limits the rows of a search; by the contract, this many products have no more.
         found = await self.ask(
             min(len(lacking) * _MAX_PICTURES, MAX_ROWS), replace(self.wanted.filter, product_keys=lacking)
         )
         with self.steps.measure("group"):
-            rows = {match.key: match for group in groups for match in group.matches}
+            rows = {match.key: match for group in groups for match in group}
             rows.update((match.key, match) for match in found)
-            return _group(self.order(list(rows.values())), whole=True)
+            return self.group(self.order(list(rows.values())))
 
     async def ask(self, limit: int, filter: Filter) -> list[Match]:
         with self.steps.measure("search"):
@@ -164,6 +157,15 @@ class _Search:
             before = match.dot
         return sorted(matches, key=lambda match: (-match.dot, match.key)) if ties else matches
 
+    def group(self, ordered: Sequence[Match]) -> list[_Group]:
+        """Rows by product, in the order of each product's best; one by one where hits are not grouped."""
+        if not self.wanted.group_by_product:
+            return [[match] for match in ordered]
+        groups: dict[str, _Group] = {}
+        for match in ordered:
+            groups.setdefault(match.product_key, []).append(match)
+        return list(groups.values())
+
     def is_hit(self, dot: float) -> bool:
         return dot > 0 and self.query.score(dot) >= self.wanted.min_score
 
@@ -181,15 +183,7 @@ class _Search:
 _DOT = attrgetter("dot")
 
 
-def _group(ordered: Sequence[Match], *, whole: bool) -> list[_Group]:
-    """Rows by product, in the order of each product's best; `whole` where these are all rows that are hits.
-
-    Else those products are whole of which there are as many rows as their rows tell.
-    """
-    groups: dict[str, list[Match]] = {}
-    for match in ordered:
-        groups.setdefault(match.product_key, []).append(match)
-    return [
-        _Group(matches, whole or 0 < max(match.pictures for match in matches) <= len(matches))
-        for matches in groups.values()
-    ]
+def _count_pictures(group: _Group) -> int:
+    """How many pictures the product has, by its rows: as many as it can have where one of them does not tell."""
+    counts = [match.pictures for match in group]
+    return max(counts) if all(counts) else _MAX_PICTURES
