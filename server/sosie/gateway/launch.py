@@ -1,8 +1,9 @@
 """Starts the gateway: in this process, or as several that share its port. Imports what is heavy only to serve."""
 
-import logging
+import os
 import sys
 
+from sosie.gateway.logs import start_logging
 from sosie.gateway.settings import GatewaySettings, SettingsError
 
 
@@ -13,7 +14,8 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write("sosie gateway: these settings are wrong\n  " + "\n  ".join(error.problems) + "\n")
         return 1
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core writes lines of its own form beside the log
+    start_logging(settings.log_format)
     try:
         if settings.workers > 1:
             from sosie.gateway.workers import run_workers  # noqa: PLC0415 -- one process needs none of it

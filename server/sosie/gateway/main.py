@@ -28,6 +28,7 @@ from sosie.gateway.service import VisualSearchService
 from sosie.gateway.settings import GatewaySettings, port_of
 from sosie.gateway.telemetry import Telemetry
 from sosie.gateway.tls import make_credentials
+from sosie.gateway.weighting import Weighting
 from sosie.v1 import visual_search_pb2, visual_search_pb2_grpc
 
 _LOG = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(backends.close)
-        telemetry = Telemetry(log_sample=settings.log_sample)
+        telemetry = _build_telemetry(settings, stack)
         gate = Gate()
         service = VisualSearchService(
             backends,
@@ -88,6 +89,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             text_cache=settings.text_cache,
             gate=gate,
             keyring=Keyring(settings.keys, share=1 / settings.workers),
+            weighting=Weighting(settings.policy),
         )
         health = HealthService(("", SERVICE))
         server = _build_server(settings, service, health)
@@ -110,6 +112,16 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             health.stop()
             telemetry.serving.set(0)
             await _drain(server, gate, health, settings.grace)
+
+
+def _build_telemetry(settings: GatewaySettings, stack: AsyncExitStack) -> Telemetry:
+    if not settings.otlp:
+        return Telemetry(log_sample=settings.log_sample)
+    from sosie.gateway.tracing import start_tracing  # noqa: PLC0415 -- brings OpenTelemetry
+
+    tracing = start_tracing(settings.otlp, settings.trace_sample)
+    stack.push_async_callback(asyncio.to_thread, tracing.close)  # it waits for what is still to be sent
+    return Telemetry(log_sample=settings.log_sample, tracing=tracing)
 
 
 def _build_server(settings: GatewaySettings, service: VisualSearchService, health: HealthService) -> grpc.aio.Server:

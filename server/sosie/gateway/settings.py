@@ -203,6 +203,15 @@ class GatewaySettings(BaseSettings):
             read_keys(keys.read_bytes())
         return keys
 
+    @field_validator("policy")
+    @classmethod
+    def _check_policy(cls, policy: Path | None) -> Path | None:
+        if policy:
+            from sosie.gateway.policy import Policy  # noqa: PLC0415 -- brings numpy
+
+            Policy.read(policy.read_bytes())
+        return policy
+
 
 def port_of(address: str) -> int:
     """The port of a host:port."""

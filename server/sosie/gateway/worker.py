@@ -6,11 +6,11 @@ It dies with its parent, however that came about, and tells it on standard outpu
 import asyncio
 import contextlib
 import ctypes
-import logging
 import os
 import signal
 import sys
 
+from sosie.gateway.logs import start_logging
 from sosie.gateway.settings import GatewaySettings, SettingsError
 from sosie.gateway.workers import BEAT, FAILED, READY
 
@@ -26,9 +26,7 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints goes to the log
     try:
         settings = GatewaySettings.load()
-        logging.basicConfig(
-            format=f"%(asctime)s worker {index} %(levelname)s %(name)s: %(message)s", level=logging.INFO
-        )
+        start_logging(settings.log_format)
         _serve(settings, index, report)
     except (OSError, SettingsError) as error:
         os.write(report, FAILED + str(error).encode() + b"\n")

@@ -92,6 +92,7 @@ def make_gateway(
             "SOSIE_TRITON": triton,
             "SOSIE_STORE": store,
             "SOSIE_MODELS": str(models.resolve()),
+            "SOSIE_LOG_FORMAT": "text",
             "SOSIE_BALANCER_WAIT": "0",  # there is no balancer here, only somebody who waits for the prompt
         },
     )
