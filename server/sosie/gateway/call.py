@@ -1,8 +1,8 @@
 """One call under way: when it must end, its turn and where its time goes."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from sosie.engine.errors import BackendTimeoutError
 from sosie.engine.inference import ImageInput, Pictures
@@ -15,13 +15,14 @@ _MAX_MARGIN = 0.1  # seconds
 
 
 class Call:
-    """A call that its caller gives `seconds`."""
+    """A call that its caller gives `seconds`. It holds a slot while it is entered: `async with call`."""
 
     def __init__(self, seconds: float, admission: Admission, steps: StepTimes) -> None:
         self.steps = steps
         self.pictures: dict[ImageInput, Pictures] = {}
         """The call's one picture, prepared as each model that was asked wants it."""
         self._admission = admission
+        self._began = 0.0
         self._deadline = time.monotonic() + seconds - min(_MAX_MARGIN, seconds * _MARGIN_SHARE)
 
     def left(self) -> float:
@@ -31,13 +32,14 @@ class Call:
             raise BackendTimeoutError("the deadline passed")
         return seconds
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Holds a slot; raises as Admission.acquire."""
+    async def __aenter__(self) -> Self:
+        """Takes a slot; raises as Admission.acquire."""
         with self.steps.measure("wait"):
             await self._admission.acquire(self.left())
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self._admission.release(time.monotonic() - start)
+        self._began = time.monotonic()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._admission.release(time.monotonic() - self._began)

@@ -27,6 +27,7 @@ MAX_FILTER_ATTRIBUTES = 16
 _DEFAULT_TOP_K = 10
 _DEFAULT_LABELS = 5
 _MAX_PRICE = 9e12  # whole units: millionths of it fit 64 bits
+_ANYTHING = Filter()
 
 
 def read_sentence(sentence: str) -> str:
@@ -65,7 +66,7 @@ def read_wanted(options: pb.SearchOptions) -> Wanted:
     return Wanted(
         top_k=_read_top_k("options.top_k", options, _DEFAULT_TOP_K),
         min_score=min_score,
-        filter=read_filter(options.filter),
+        filter=read_filter(options.filter) if options.HasField("filter") else _ANYTHING,
         group_by_product=options.group_by_product if options.HasField("group_by_product") else True,
         explain=options.explain,
     )

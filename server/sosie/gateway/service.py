@@ -122,7 +122,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         if request.image.HasField("indexed") and any(label_set.HasField("served") for label_set in label_sets):
             raise InputError("label_sets", "an indexed picture can be scored against free labels only: send its bytes")
         response = pb.ClassifyResponse()
-        async with call.turn():
+        async with call:
             embedder, parts = None, None
             for label_set in label_sets:
                 if label_set.HasField("served"):
@@ -195,7 +195,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         sentence = questions.read_sentence(request.sentence) if request.HasField("sentence") else None
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
-        async with call.turn():
+        async with call:
             embedder = await self._backends.for_search()
             image, category = await self._see(embedder.encoder, request, crop, call)
             text = await self._texts.embed(embedder, sentence, call) if sentence else None
@@ -210,7 +210,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         sentence = questions.read_sentence(request.sentence)
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
-        async with call.turn():
+        async with call:
             embedder = await self._backends.for_search()
             text = await self._texts.embed(embedder, sentence, call)
             query, category = self._build(embedder, weights, wanted.filter.category_prefix, None, text)
