@@ -23,7 +23,7 @@ def draw(colour: str, kind: str, *, dark: bool = False) -> bytes:
     picture = Image.new("RGB", (32, 32), COLOURS[colour])
     picture.paste((250, 250, 250) if kind == "shoe" else (60, 60, 60), (0, 0, 32, 16))
     if dark:
-        picture = picture.point(lambda value: value * 0.9)
+        picture = picture.point(lambda value: value * 0.5)
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()
