@@ -1,11 +1,12 @@
 """Servers that answer as Triton and Milvus do, at once: what a gateway costs can be measured before them.
 
-    python benchmarks/canned.py --models DIR [--delay MS] [--slots N]
+    python benchmarks/canned.py --models DIR [--delay MS] [--slots N] [--views N]
 
-They speak both protocols as far as a gateway asks, with the models' self-descriptions from DIR (built by `sosie models
-build mini`), unit vectors of random directions and a collection of random products. Nothing is computed: replies are
-serialised once and sent again. A model answers `--slots` requests at once, each after `--delay`, so that a capacity can
-be set. Prints one line, {"triton": "127.0.0.1:PORT", "store": "http://127.0.0.1:PORT"}, and serves until it is ended.
+They speak both protocols as far as a gateway asks, with the models' self-descriptions from DIR (where `sosie models
+build mini` has built), unit vectors of random directions and a collection of random products with `--views` pictures
+each. Nothing is computed: replies are serialised once and sent again. A model answers `--slots` requests at once, each
+after `--delay`, so that a capacity can be set. Prints one line, {"triton": "127.0.0.1:PORT", "store":
+"http://127.0.0.1:PORT"}, and serves until it is ended.
 """
 
 import argparse
@@ -30,14 +31,12 @@ from google.protobuf import text_format
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from sosie.engine.milvus_rows import make_schema
+from sosie.engine.milvus_rows import make_schema, pack_position
 from sosie.engine.space import EmbeddingSpace
 from sosie.engine.store import picture_key, product_key
 from sosie.v1 import product_pb2
 
 PRODUCTS = 400
-VIEWS = 3
-"""Pictures of a product."""
 ADDRESS = re.compile(r'"([0-9a-f]{32})"')
 
 _TRITON = "inference.GRPCInferenceService"
@@ -112,16 +111,17 @@ class CannedTriton:
 
 
 class CannedMilvus:
-    """A collection of products with several pictures each; every search finds the same ones."""
+    """A collection of products with `views` pictures each; every search finds the same ones."""
 
-    def __init__(self, space: EmbeddingSpace) -> None:
+    def __init__(self, space: EmbeddingSpace, views: int) -> None:
         self._space = space
+        self._views = views
         numbers = random.Random(7)
         self._rows = []
-        for i in range(PRODUCTS * VIEWS):
+        for i in range(PRODUCTS * views):
             # A product's pictures stand apart, as they do in a real answer.
             number, view = i % PRODUCTS, i // PRODUCTS
-            self._rows.append((_make_product(number), view, 0.9 - 0.0005 * i - 0.00001 * numbers.random()))
+            self._rows.append((_make_product(number, views), view, 0.9 - 0.0005 * i - 0.00001 * numbers.random()))
 
     def handlers(self) -> dict[str, Handler]:
         ok = common_pb2.Status().SerializeToString
@@ -171,8 +171,7 @@ class CannedMilvus:
         columns: dict[str, list[Any]] = {
             "key": [picture_key(p.shop, p.product_id, p.pictures[view].id) for p, view, _ in rows],
             "product_key": [product_key(p.shop, p.product_id) for p, _, _ in rows],
-            "position": [view for _, view, _ in rows],
-            "pictures": [VIEWS for _ in rows],
+            "position": [pack_position(view, self._views) for _, view, _ in rows],
             "payload": [base64.b64encode(p.SerializeToString()).decode() for p, _, _ in rows],
         }
         fields = [_make_column(name, columns[name]) for name in output_fields]
@@ -198,7 +197,7 @@ def _make_column(name: str, values: list[Any]) -> Any:
 
 
 @lru_cache(maxsize=PRODUCTS)
-def _make_product(number: int) -> product_pb2.Product:
+def _make_product(number: int, views: int) -> product_pb2.Product:
     """A product as large as shops' are: half a kilobyte."""
     return product_pb2.Product(
         shop="north",
@@ -210,16 +209,16 @@ def _make_product(number: int) -> product_pb2.Product:
         url=f"https://shop.example/women/shoes/boots/suede-ankle-boot-with-a-low-heel-{number}",
         pictures=[
             product_pb2.Picture(id=f"{number}-{i}", url=f"https://img.shop.example/1200/{number}-{i}.jpg")
-            for i in range(VIEWS)
+            for i in range(views)
         ],
         availability=product_pb2.IN_STOCK,
         attributes={"colour": "brown", "material": "suede", "season": "autumn"},
     )
 
 
-async def serve(models: Path, *, delay: float, slots: int) -> None:
+async def serve(models: Path, *, delay: float, slots: int, views: int) -> None:
     triton = CannedTriton(models, delay=delay, slots=slots)
-    milvus = CannedMilvus(triton.space)
+    milvus = CannedMilvus(triton.space, views)
     ports = []
     servers = []
     for service, handlers in ((_TRITON, triton.handlers()), (_MILVUS, milvus.handlers())):
@@ -246,9 +245,10 @@ def _wrap(handlers: dict[str, Handler]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def run_canned(models: Path, *, delay: float = 0.0, slots: int = 1) -> Iterator[dict[str, str]]:
+def run_canned(models: Path, *, delay: float = 0.0, slots: int = 1, views: int = 1) -> Iterator[dict[str, str]]:
     """Both servers in a process of their own; `delay` in seconds. Gives their addresses, "triton" and "store"."""
     command = [sys.executable, __file__, "--models", str(models), "--delay", str(delay * 1000), "--slots", str(slots)]
+    command += ["--views", str(views)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -265,9 +265,10 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("model_repository"))
     parser.add_argument("--delay", type=float, default=0.0, help="milliseconds that a model takes for a request")
     parser.add_argument("--slots", type=int, default=1, help="requests that a model works on at once")
+    parser.add_argument("--views", type=int, default=1, help="pictures of a product")
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(options.models, delay=options.delay / 1000, slots=options.slots))
+        uvloop.run(serve(options.models, delay=options.delay / 1000, slots=options.slots, views=options.views))
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class Backends:
         self._doubt.set()
 
     async def refresh(self) -> None:
-        """Checks both once: every model by a real inference, the collection by reading its space."""
+        """Checks both once: every model by a real inference, the collection by a real search."""
         await asyncio.gather(self._refresh_models(), self._refresh_store())
 
     async def close(self) -> None:
@@ -202,7 +202,7 @@ class Backends:
 
     async def _refresh_store(self) -> None:
         try:
-            self._collection_space = await self.store.space(timeout=_PROBE_TIMEOUT)
+            self._collection_space = await self.store.probe(timeout=_PROBE_TIMEOUT)
             self._store_error = None
         except EngineError as error:
             self._store_error = error
