@@ -185,8 +185,9 @@ def test_text_stays_on_its_line() -> None:
             "fields": {"method": "SearchByText", "request_id": "a\r\nb", "caller": "front shop"},
         }
     )
-    line = TextFormatter().format(record)
+    line = TextFormatter({"worker": 1}).format(record)
     assert len(line.splitlines()) == 1
+    assert " worker=1" in line
     assert 'caller="front shop"' in line
 
 
@@ -236,7 +237,7 @@ def test_tracestate() -> None:
 PROCESS = """
 import logging, threading, warnings
 from sosie.gateway.logs import start_logging
-start_logging("json")
+start_logging("json", worker=2)
 logging.getLogger("anybody").info("one %s", "line")
 warnings.warn("old")
 thread = threading.Thread(target=lambda: 1 / 0)
@@ -251,6 +252,7 @@ def test_all_lines_of_a_process_are_json() -> None:
     done = subprocess.run([sys.executable, "-c", PROCESS], check=False, capture_output=True, text=True, timeout=60)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["logger"] for line in lines] == ["anybody", "py.warnings", *["sosie.gateway.logs"] * 2]
+    assert {line["worker"] for line in lines} == {2}
     assert "ZeroDivisionError" in lines[2]["exception"]
     assert "ValueError: unexpected" in lines[3]["exception"]
     assert done.returncode == 1

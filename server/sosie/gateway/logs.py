@@ -5,9 +5,9 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TextIO
 
 _LOG = logging.getLogger(__name__)
@@ -22,13 +22,14 @@ _MAX_KINDS = 256  # beyond them all lines count as one kind until the second is 
 _MAX_TEXT = 8192  # characters of a traceback or message
 
 
-def start_logging(format: Format = "json", stream: TextIO | None = None) -> None:
+def start_logging(format: Format = "json", stream: TextIO | None = None, worker: int | None = None) -> None:
     """Sends all that the process logs to `stream`, standard error unless given, from level INFO on.
 
-    Warnings and exceptions that nobody caught are logged too, so that every line is of the same kind.
+    Each line names the `worker` that wrote it, where there are several. Warnings and exceptions that nobody caught are logged too, so that every line is of the same kind.
     """
     handler = BoundedHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    own = {} if worker is None else {"worker": worker}
+    handler.setFormatter(JsonFormatter(own) if format == "json" else TextFormatter(own))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
@@ -46,7 +47,11 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: Tr
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, then a record's own `fields`."""
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, the process's `own` fields, the record's."""
+
+    def __init__(self, own: Mapping[str, object] = MappingProxyType({})) -> None:
+        super().__init__()
+        self._own = own
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -56,6 +61,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage()[:_MAX_TEXT],
+            **self._own,
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
@@ -66,9 +72,13 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """A line for people: time, level, logger, message and the fields that say most."""
 
+    def __init__(self, own: Mapping[str, object] = MappingProxyType({})) -> None:
+        super().__init__()
+        self._own = own
+
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).astimezone()
-        fields = {**getattr(record, "fields", {})}
+        fields = {**self._own, **getattr(record, "fields", {})}
         for name in ("method", "code", "steps"):
             fields.pop(name, None)
         told = "".join(f" {name}={_quote(value)}" for name, value in fields.items())

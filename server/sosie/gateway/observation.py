@@ -1,18 +1,33 @@
 """One call as it is seen from outside: its metrics, its log line and its span."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 from prometheus_client import Counter, Histogram
 
 from sosie.engine import outgoing
+from sosie.engine.outgoing import Metadata
 from sosie.engine.timing import StepTimes
 from sosie.gateway.correlation import Correlation
 from sosie.gateway.errors import find_rule
 from sosie.gateway.request_log import RequestLog
-from sosie.gateway.tracing import CallSpan
+
+
+class Span(Protocol):
+    """What an observation asks of a call's span; tracing.CallSpan is one."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def metadata(self) -> Metadata: ...
+
+    def begin_step(self, step: str) -> Callable[[BaseException | None], None]: ...
+
+    def finish(self, code: grpc.StatusCode, reason: str) -> None: ...
 
 
 class StepMetrics:
@@ -47,9 +62,7 @@ class Observation:
 
     __slots__ = ("_correlation", "_log", "_metrics", "_span", "_start", "steps")
 
-    def __init__(
-        self, metrics: MethodMetrics, correlation: Correlation, log: RequestLog, span: CallSpan | None
-    ) -> None:
+    def __init__(self, metrics: MethodMetrics, correlation: Correlation, log: RequestLog, span: Span | None) -> None:
         self._start = time.perf_counter()
         self._metrics = metrics
         self._correlation = correlation

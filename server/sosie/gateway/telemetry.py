@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from platform import python_version
+from typing import Protocol
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -11,10 +12,9 @@ from prometheus_client.registry import Collector
 
 from sosie.engine.inference import ServedModel
 from sosie.gateway import errors
-from sosie.gateway.correlation import CorrelationReader
-from sosie.gateway.observation import MethodMetrics, Observation, StepMetrics
+from sosie.gateway.correlation import Correlation, CorrelationReader
+from sosie.gateway.observation import MethodMetrics, Observation, Span, StepMetrics
 from sosie.gateway.request_log import RequestLog
-from sosie.gateway.tracing import Tracing
 from sosie.v1 import visual_search_pb2
 
 METHODS = tuple(visual_search_pb2.DESCRIPTOR.services_by_name["VisualSearchService"].methods_by_name)
@@ -31,6 +31,12 @@ _BATCH_BUCKETS = ("1.0", "2.0", "4.0", "8.0", "16.0", "32.0", "64.0", "+Inf")
 _CODES = {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 
 
+class SpanMaker(Protocol):
+    """What makes the spans of calls; tracing.Tracing is one."""
+
+    def begin(self, method: str, correlation: Correlation) -> Span | None: ...
+
+
 class Telemetry:
     """The gateway's metrics in a registry of their own, with its log of calls and its traces.
 
@@ -38,7 +44,7 @@ class Telemetry:
     spans are made; a caller's trace is named to the backends all the same.
     """
 
-    def __init__(self, *, log_sample: float = 0.0, tracing: Tracing | None = None) -> None:
+    def __init__(self, *, log_sample: float = 0.0, tracing: SpanMaker | None = None) -> None:
         self.registry = registry = CollectorRegistry()
         requests = Counter("sosie_requests", "Calls answered, by gRPC code.", ["method", "code"], registry=registry)
         refused = Counter("sosie_refused", "Calls refused before any work.", ["method", "reason"], registry=registry)
