@@ -25,7 +25,8 @@ _MAX_TEXT = 8192  # characters of a traceback or message
 def start_logging(format: Format = "json", stream: TextIO | None = None, worker: int | None = None) -> None:
     """Sends all that the process logs to `stream`, standard error unless given, from level INFO on.
 
-    Each line names the `worker` that wrote it, where there are several. Warnings and exceptions that nobody caught are logged too, so that every line is of the same kind.
+    Each line names the `worker` that wrote it, where there are several. Warnings and exceptions that nobody caught are
+    logged too, so that every line is of the same kind.
     """
     handler = BoundedHandler(stream or sys.stderr)
     own = {} if worker is None else {"worker": worker}
@@ -47,7 +48,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: Tr
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, the process's `own` fields, the record's."""
+    """A JSON object a line: time (RFC 3339, UTC), level, logger, message, the process's `own` fields, the record's."""
 
     def __init__(self, own: Mapping[str, object] = MappingProxyType({})) -> None:
         super().__init__()
