@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from sosie.training import fit_command, mini_command, resnet152_command, same_product_command
+from sosie.training import calibrate_command, fit_command, mini_command, resnet152_command, same_product_command
 from sosie.training.clip import command as clip_command
 
-HELP = "make the models that Triton serves, fit them to a catalog, list them"
+HELP = "make the models that Triton serves, fit and calibrate them to a catalog, list them"
 EXTRA = "models"
 
 DEFAULT_REPOSITORY = Path("model_repository")
@@ -16,7 +16,7 @@ BUNDLES = {"mini": mini_command, "clip": clip_command, "resnet152": resnet152_co
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the subcommands build, fit, same-product and list."""
+    """Adds the subcommands build, fit, same-product, calibrate and list."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = commands.add_parser("build", help="make model folders from trained weights")
     bundles = build.add_subparsers(dest="bundle", required=True, metavar="BUNDLE")
@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pairs = commands.add_parser("same-product", help="fit the head that says whether two pictures show one product")
     same_product_command.add_arguments(pairs)
     add_repository(pairs)
+    scores = commands.add_parser("calibrate", help="measure on a catalog what makes scores mean the same")
+    calibrate_command.add_arguments(scores)
+    add_repository(scores)
     add_repository(commands.add_parser("list", help="show the models and embedding spaces of a repository"))
 
 
@@ -41,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sosie.training.errors import TrainingError  # noqa: PLC0415  # what needs the extra is imported when it is used
 
     actions = {"fit": fit_command.run, "same-product": same_product_command.run, "list": _list}
+    actions |= {"calibrate": calibrate_command.run}
     actions |= {"build": BUNDLES[arguments.bundle].run} if arguments.action == "build" else {}
     try:
         return actions[arguments.action](arguments)
@@ -66,6 +70,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(f"  {'part':<10}{'size':>6}{'picture':>10}{'sentence':>10}")
         for part in space.parts:
             print(f"  {part.name:<10}{part.size:>6}{part.image_weight:>10g}{part.text_weight:>10g}")
+        print(f"  scores calibrated for: {', '.join(space.calibration) or 'nothing, they are similarities'}")
         for name, value in space.figures.items():
             print(f"  {name} = {value:.4g}")
     return 0

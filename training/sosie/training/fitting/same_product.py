@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sosie.engine.space import EmbeddingSpace
 from sosie.training.fitting.features import SpaceFeatures
-from sosie.training.fitting.judging import Doubles, Places, check_families
+from sosie.training.fitting.judging import Places, check_families
 from sosie.training.fitting.pair_report import PairReport, Truth, is_better, measure_auc
 from sosie.training.fitting.pairs import (
     NEAREST,
@@ -29,6 +29,7 @@ from sosie.training.fitting.pairs import (
 from sosie.training.fitting.running import seeded_torch
 from sosie.training.fitting.scorers import PairHead
 from sosie.training.heads import Floats
+from sosie.training.logistic import regress
 from sosie.training.splits import SPLITS, Split
 
 HIDDEN = 32
@@ -38,7 +39,6 @@ LEARNING_RATE = 2e-3
 PATIENCE = 8
 BATCH = 512
 """Pairs of a batch."""
-NEWTON_STEPS = 50
 RIDGE = 1e-3
 """Keeps the logistic regression's weights finite where cosines separate the pairs."""
 
@@ -119,7 +119,7 @@ def calibrate(logits: Floats, same: Truth) -> tuple[float, float]:
     The slope is at least a little above 0: calibration never turns an order around.
     """
     design = np.stack([logits.astype(np.float64), np.ones(len(logits))], axis=1)
-    slope, offset = _regress(design, same, np.array([1.0, 0.0]), 1e-6)
+    slope, offset = regress(design, same, np.array([1.0, 0.0]), 1e-6)
     return max(float(slope), 1e-3), float(offset)
 
 
@@ -142,34 +142,12 @@ def _start(space: EmbeddingSpace, side: _Side) -> PairHead:
     main = max(space.parts, key=lambda part: (part.name in names) * part.image_weight).name
     left, right = side.take()
     design = np.stack([*((left[name] * right[name]).sum(1) for name in names), np.ones(len(side.pairs.same))], axis=1)
-    found = _regress(design.astype(np.float64), side.pairs.same, np.zeros(len(names) + 1), RIDGE)
+    found = regress(design.astype(np.float64), side.pairs.same, np.zeros(len(names) + 1), RIDGE)
     rng = np.random.default_rng(0)
     inner = rng.standard_normal((2 * sizes[main], HIDDEN)) / np.sqrt(2 * sizes[main])
     zeros = np.zeros(HIDDEN, np.float32)
     weights = found[:-1].astype(np.float32)
     return PairHead(names, weights, float(found[-1]), main, inner.astype(np.float32), zeros, zeros)
-
-
-def _regress(design: Doubles, same: Truth, start: Doubles, ridge: float) -> Doubles:
-    """Logistic regression by Newton's method with halved steps: weights [k] of `design` [n, k]."""
-    weights = start
-
-    def loss(candidate: Doubles) -> float:
-        value = design @ candidate
-        return float((np.logaddexp(0, value) - same * value).mean() + ridge / 2 * (candidate**2).sum())
-
-    for _ in range(NEWTON_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(design @ weights, -500, 500)))
-        gradient = design.T @ (chance - same) / len(same) + ridge * weights
-        curvature = design.T @ (design * (chance * (1 - chance))[:, None]) / len(same)
-        step = np.linalg.solve(curvature + (ridge + 1e-9) * np.eye(len(weights)), gradient)
-        size = 1.0
-        while loss(weights - size * step) > loss(weights) and size > 1e-6:  # noqa: PLR2004  # no step is small enough
-            size /= 2
-        weights = weights - size * step
-        if np.abs(size * step).max() < 1e-7:  # noqa: PLR2004  # it has arrived
-            break
-    return weights
 
 
 def _learn(
