@@ -1,10 +1,7 @@
 """The gateway as a process: how it starts without its backends, and how it ends."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,46 +10,19 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from lone_gateway import LoneGateway
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
 
-NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens there
-
-
-class Process:
-    """`python -m sosie.gateway` over backends that are away."""
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SOSIE_")}
-        defaults = {"SOSIE_LISTEN": "127.0.0.1:0", "SOSIE_TRITON": NOWHERE, "SOSIE_STORE": f"http://{NOWHERE}"}
-        defaults |= {"SOSIE_BALANCER_WAIT": "0"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sosie.gateway"],
-            env={**environment, **defaults, **settings},
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-        )
-
-    def read_port(self) -> int:
-        """The port that it says it listens on."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            found = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)
-            if found:
-                return int(found[1])
-        raise AssertionError("the gateway ended without listening")
-
 
 @pytest.fixture
-def process(tmp_path: Path) -> Iterator[Process]:
-    started = Process(tmp_path)
+def process(tmp_path: Path) -> Iterator[LoneGateway]:
+    started = LoneGateway(tmp_path)
     yield started
-    started.process.kill()
-    started.process.communicate(timeout=10)
+    started.close()
 
 
-def test_starts_and_ends_without_backends(process: Process) -> None:
+def test_starts_and_ends_without_backends(process: LoneGateway) -> None:
     """Without Triton and Milvus it says NOT_SERVING, refuses with UNAVAILABLE, and SIGTERM ends it with status 0."""
     with grpc.insecure_channel(f"127.0.0.1:{process.read_port()}") as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
@@ -68,7 +38,7 @@ def test_starts_and_ends_without_backends(process: Process) -> None:
 
 def test_every_wrong_setting_is_told(tmp_path: Path) -> None:
     """Wrong settings are told all at once, without a traceback."""
-    started = Process(tmp_path, SOSIE_LISTEN="here", SOSIE_SLOTS="many")
+    started = LoneGateway(tmp_path, SOSIE_LISTEN="here", SOSIE_SLOTS="many")
     _, printed = started.process.communicate(timeout=20)
     assert started.process.returncode == 1
     assert "SOSIE_LISTEN" in printed
@@ -76,9 +46,9 @@ def test_every_wrong_setting_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in printed
 
 
-def test_taken_port_is_told(process: Process, tmp_path: Path) -> None:
+def test_taken_port_is_told(process: LoneGateway, tmp_path: Path) -> None:
     """A second gateway on the port is refused; after gRPC's own line comes one that says why."""
-    second = Process(tmp_path, SOSIE_LISTEN=f"127.0.0.1:{process.read_port()}")
+    second = LoneGateway(tmp_path, SOSIE_LISTEN=f"127.0.0.1:{process.read_port()}")
     _, printed = second.process.communicate(timeout=20)
     assert second.process.returncode == 1
     assert "Traceback" not in printed

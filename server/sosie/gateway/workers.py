@@ -14,12 +14,14 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from sosie.gateway.settings import GatewaySettings, port_of
 
 _LOG = logging.getLogger(__name__)
 
+PROGRAM = (sys.executable, "-m", "sosie.gateway.worker")
 READY = b"listening\n"
 """What a worker says first on its standard output; until it ends, it goes on saying something."""
 FAILED = b"failed: "
@@ -62,6 +64,7 @@ def reserve(address: str, stack: ExitStack) -> str:
             held = stack.enter_context(socket.socket(family, kind, protocol))
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of before may linger
             held.bind((place[0], port, *place[2:]))
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # or who sets it too could bind before we listen
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             port = held.getsockname()[1]
     except OSError as error:
@@ -70,11 +73,12 @@ def reserve(address: str, stack: ExitStack) -> str:
 
 
 class Workers:
-    """The processes behind `address`."""
+    """The processes behind `address`, each of them `program` with its index and our PID."""
 
-    def __init__(self, settings: GatewaySettings, address: str) -> None:
+    def __init__(self, settings: GatewaySettings, address: str, program: Sequence[str] = PROGRAM) -> None:
         self._settings = settings
         self._address = address
+        self._program = program
         self._stopping = asyncio.Event()
         self._running: set[Process] = set()
         self._listening: set[int] = set()
@@ -134,8 +138,9 @@ class Workers:
     async def _run_one(self, index: int) -> tuple[str, bool]:
         """Starts a worker and waits for its end: in words, and whether a worker that was told to stop ends so."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "sosie.gateway.worker", str(index), str(os.getpid())),
+            *self._program,
+            str(index),
+            str(os.getpid()),
             env=self._environment(),
             stdin=DEVNULL,
             stdout=PIPE,
