@@ -1,6 +1,6 @@
 """Makes one catalog of real photographs: `python benchmarks/real_catalogs.py DATA OUT.jsonl [SET]`.
 
-SET is `shops` (luma and eshop, if nothing is said) or `clothing` (clothing-small-256). DATA is the folder that holds
+SET is `shops` (luma and eshop, if nothing is said), `luma`, `eshop` or `clothing` (clothing-small-256). DATA holds
 their folders; the catalog's picture paths are relative to it, so that DATA is also what `sosie index --images` takes.
 A product of luma is a model in one colour, with its views as pictures.
 """
@@ -90,7 +90,12 @@ def read_shops(data: Path) -> Iterator[product_pb2.Product]:
     yield from read_eshop(data)
 
 
-SETS: dict[str, Callable[[Path], Iterator[product_pb2.Product]]] = {"shops": read_shops, "clothing": read_clothing}
+SETS: dict[str, Callable[[Path], Iterator[product_pb2.Product]]] = {
+    "shops": read_shops,
+    "luma": read_luma,
+    "eshop": read_eshop,
+    "clothing": read_clothing,
+}
 
 
 def make_price(currency: str, amount: str) -> product_pb2.Price:

@@ -24,7 +24,7 @@ def write_hits(response: _Response, hits: Iterable[search.Hit], *, grouped: bool
     Filled in place: to build messages first and to pass them on copies each of them twice, half of the time.
     """
     for hit in hits:
-        written = response.hits.add(score=hit.best.score)
+        written = response.hits.add(score=hit.best.score, similarity=hit.best.similarity)
         written.product.CopyFrom(_read_product(hit.best.payload))
         for picture in hit.pictures if grouped else hit.pictures[:1]:
             shown = _read_product(picture.payload).pictures[picture.position]

@@ -20,6 +20,7 @@ from sosie.training import colour, efficientnet, heads, imagenet, minilm
 from sosie.training.checkpoints import Arrays, read_legacy_torch, read_safetensors
 from sosie.training.graph import FLOAT, INT64, UINT8, GraphBuilder
 from sosie.training.repository import CONFIG, GRAPH, TOKENIZER, Model
+from sosie.training.scoring.defaults import read_defaults
 from sosie.training.sentences import encode_sentences
 from sosie.training.triton_config import Tensor, describe_classifier, describe_encoder, write_config
 from sosie.training.weights import EFFICIENTNET_LITE0, MINILM, locate_wheel, read_member
@@ -103,7 +104,7 @@ def assemble(
     """Makes model folders under `names` from the towers and the heads upon them.
 
     Without `text_meaning` a sentence means its sentence vector. `weights` and `label_scale` are WEIGHTS and LABEL_SCALE
-    unless given; `figures` go into the space's description.
+    unless given; `figures` go into the space's description, and so does what scores were calibrated by on photographs.
     """
     image = image_graph(sources, look, image_meaning)
     text = text_graph(sources, text_meaning)
@@ -117,6 +118,7 @@ def assemble(
         label_scale=LABEL_SCALE if label_scale is None else label_scale,
         label_prompt=label_prompt,
         figures=figures or {},
+        calibration=read_defaults(),
     )
     models = (
         _image_model(names[0], _write(image), space),
