@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -19,15 +19,14 @@ from sosie.engine.space import EmbeddingSpace, Part
 class CannedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # tritonclient has no types
     """Serves a pair of encoders of `space`, whose vectors all are ones.
 
-    An inference waits for `free`; `asked` is set when one began, `cancelled` when its caller took it back.
+    Inferences that are held wait for ever: `asked` is set when one began, `cancelled` when its caller took it back.
     """
 
     def __init__(self, space: EmbeddingSpace = FAKE_SPACE, tokenizer_sha256: str = "") -> None:
         self.address = ""
         self.metadata: list[dict[str, str]] = []
         """Of each inference."""
-        self.free = asyncio.Event()
-        self.free.set()
+        self._held: Callable[[dict[str, str]], bool] = lambda metadata: False
         self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
         text_input = TextInput(max_tokens=16, tokenizer_sha256=tokenizer_sha256)
@@ -37,6 +36,10 @@ class CannedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: igno
             "canned_image": _describe("image_encoder", space, ImageInput(size=8), pictures),
             "canned_text": _describe("text_encoder", space, text_input, sentences),
         }
+
+    def hold(self, request_id: str = "") -> None:
+        """Holds from now on the inferences for this request; all of them where none is named."""
+        self._held = lambda metadata: not request_id or metadata.get("x-request-id") == request_id
 
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
         index = service_pb2.RepositoryIndexResponse()
@@ -48,13 +51,14 @@ class CannedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: igno
         return service_pb2.ModelConfigResponse(config=self._configs[request.name])
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.metadata.append(dict(context.invocation_metadata()))
-        self.asked.set()
-        try:
-            await self.free.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
+        metadata = dict(context.invocation_metadata())
+        self.metadata.append(metadata)
+        if self._held(metadata):
+            self.asked.set()
+            try:
+                await asyncio.Future()
+            finally:
+                self.cancelled.set()
         rows = request.inputs[0].shape[0]
         reply = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1")
         for output in self._configs[request.model_name].output:

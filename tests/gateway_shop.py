@@ -11,6 +11,7 @@ from sosie.engine.image import prepare
 from sosie.engine.space import Vector
 from sosie.engine.store import Facets, Row, picture_key, product_key
 from sosie.engine.text import Tokenizer, words_sentence
+from sosie.engine.triton import TritonModels
 from sosie.gateway.backends import Backends
 from sosie.v1 import product_pb2
 
@@ -45,6 +46,15 @@ class Shop:
             return self.models
 
         return Backends(connect, self.store, collection="sosie", repository=self.repository, space=space)
+
+    def behind_triton(self, address: str) -> Backends:
+        """The same shop with the encoders of a Triton."""
+        return Backends(
+            lambda: TritonModels.connect(address, timeout=10),
+            self.store,
+            collection="sosie",
+            repository=self.repository,
+        )
 
 
 def make_product(colour: str, kind: str) -> product_pb2.Product:

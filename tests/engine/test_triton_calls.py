@@ -1,6 +1,7 @@
 """What TritonModels sends beside its tensors, and what it takes back, over a Triton whose answers are made up."""
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -47,14 +48,15 @@ async def test_the_question_is_named(triton: CannedTriton, encoder: Encoder) -> 
     assert [(sent.get("x-request-id"), sent.get("traceparent")) for sent in triton.metadata] == [
         ("one", "00-1-2-01")
     ] * 3
-    await encoder.encode_images(pictures[:1], timeout=TIMEOUT)
+    nothing = contextvars.Context()
+    await asyncio.create_task(encoder.encode_images(pictures[:1], timeout=TIMEOUT), context=nothing)
     assert "x-request-id" not in triton.metadata[-1]
 
 
 @pytest.mark.parametrize("rows", [1, 9])
 async def test_a_cancelled_question(triton: CannedTriton, encoder: Encoder, rows: int) -> None:
     """An inference whose question was given up is taken back from Triton."""
-    triton.free.clear()
+    triton.hold()
     asking = asyncio.create_task(encoder.encode_images(blank_pictures(encoder.image_input, rows), timeout=TIMEOUT))
     await asyncio.wait_for(triton.asked.wait(), TIMEOUT)
     asking.cancel()
@@ -65,7 +67,7 @@ async def test_a_cancelled_question(triton: CannedTriton, encoder: Encoder, rows
 
 async def test_time_that_is_up(triton: CannedTriton, encoder: Encoder) -> None:
     """An inference whose time is up is taken back from Triton."""
-    triton.free.clear()
+    triton.hold()
     with pytest.raises(BackendTimeoutError):
         await encoder.encode_texts(np.ones((1, 3), np.int64), timeout=0.2)
     await asyncio.wait_for(triton.cancelled.wait(), TIMEOUT)

@@ -17,14 +17,19 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from canned_triton import CannedTriton, run_canned
 from fakes import FAKE_SPACE
+from gateway_shop import Shop, draw
 from sosie.engine.errors import BackendUnavailableError, InputError
 from sosie.engine.inference import Encoder
 from sosie.engine.triton import TritonModels
 from sosie.gateway import tracing as tracing_module
 from sosie.gateway.errors import find_rule
+from sosie.gateway.main import run_gateway
+from sosie.gateway.settings import GatewaySettings
 from sosie.gateway.telemetry import Telemetry
 from sosie.gateway.tracing import Tracing, start_tracing
 from sosie.local.ports import HOST, find_ports
+from sosie.v1 import visual_search_pb2 as pb
+from sosie.v1 import visual_search_pb2_grpc
 
 TIMEOUT = 10.0
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -181,7 +186,7 @@ async def test_errors(receiver: Receiver, encoder: Encoder, error: Exception, st
 
 async def test_a_step_that_fails(receiver: Receiver, triton: CannedTriton, encoder: Encoder) -> None:
     """The step in which a call failed says so, by the error's kind."""
-    triton.free.clear()
+    triton.hold()
     tracing = start_tracing(receiver.endpoint, sample=1)
     observation = Telemetry(tracing=tracing).observe("SearchByText", ())
     with pytest.raises(TimeoutError), observation.steps.measure("encode_text"):
@@ -239,3 +244,27 @@ def test_others_attributes(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) 
     resource: Any = receiver.requests[0].resource_spans[0].resource
     named = {pair.key: pair.value.string_value for pair in resource.attributes}
     assert (named["service.name"], named["deployment.environment.name"]) == ("search-eu", "test")
+
+
+async def test_a_search_through_the_gateway(filled: Shop, settings: GatewaySettings, receiver: Receiver) -> None:
+    """A gateway that is told where spans go exports those of a search, all steps below the call of its caller."""
+    canned = CannedTriton(tokenizer_sha256=filled.encoder.text_input.tokenizer_sha256)
+    async with run_canned(canned) as triton:
+        backends = filled.behind_triton(triton.address)
+        await backends.refresh()
+        async with (
+            run_gateway(settings.model_copy(update={"otlp": receiver.endpoint}), backends) as gateway,
+            grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+        ):
+            stub: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+            question = pb.SearchByImageRequest(image=pb.Image(data=draw("red", "shoe")), sentence="red")
+            await stub.SearchByImage(question, metadata=TRACED, timeout=TIMEOUT)
+    spans = receiver.spans
+    call = spans.pop(f"{SERVICE}/SearchByImage")
+    assert (call.trace_id.hex(), call.parent_span_id.hex()) == (TRACE, PARENT)
+    assert set(spans) == {"wait", "decode", "encode_image", "tokenize", "encode_text", "search", "group"}
+    assert {span.parent_span_id for span in spans.values()} == {call.span_id}
+    told = [sent["traceparent"] for sent in triton.metadata if sent.get("x-request-id") == "one"]
+    assert sorted(told) == sorted(
+        f"00-{TRACE}-{spans[step].span_id.hex()}-01" for step in ("encode_image", "encode_text")
+    )
