@@ -355,7 +355,7 @@ async def test_overload(filled: Shop, settings: GatewaySettings, monkeypatch: py
         request = pb.SearchByTextRequest(sentence="red shoe")
         taken = [
             asyncio.ensure_future(stub.SearchByText(request, timeout=10))
-            for _ in range(settings.slots + settings.queue)
+            for _ in range(settings.slots_each() + settings.queue)
         ]
         await until_taken(gateway, settings)
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -85,6 +85,8 @@ def default_of(name: str) -> str:
     default: Any = GatewaySettings.model_fields[name].default
     if name == "slots":
         return "two a core"
+    if isinstance(default, bool):
+        return str(default).lower()
     return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -44,6 +44,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_BYTES + 2**20),  # the picture and what goes with it
     ("grpc.keepalive_time_ms", 60_000),  # a client that vanished is noticed, and what it had asked is dropped
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients may look after their connections, too
 )
 
@@ -83,7 +84,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             backends,
             decoders=stack.enter_context(ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")),
             telemetry=telemetry,
-            slots=settings.slots,
+            slots=settings.slots_each(),
             queue=settings.queue,
             default_deadline=settings.default_deadline,
             text_cache=settings.text_cache,

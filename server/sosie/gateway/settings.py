@@ -79,8 +79,8 @@ class GatewaySettings(BaseSettings):
     metrics: Address | None = Field(
         default=None, description="where Prometheus finds /metrics; worker I adds I to the port; nowhere unless given"
     )
-    slots: int = Field(
-        default=2 * (os.cpu_count() or 1), ge=1, le=1024, description="calls of a method worked on at once"
+    slots: int | None = Field(
+        default=None, ge=1, le=1024, description="calls of a method that a process works on at once"
     )
     queue: int = Field(
         default=16, ge=0, le=4096, description="calls of a method that wait for a slot; more are refused"
@@ -96,7 +96,7 @@ class GatewaySettings(BaseSettings):
     )
     grace: float = Field(default=10.0, ge=0, le=600, description="seconds that calls under way then get to finish")
     connection_age: float = Field(
-        default=0.0, ge=0, le=86400, description="seconds after which a client is asked to connect anew; 0 for never"
+        default=300.0, ge=0, le=86400, description="seconds after which a client is asked to connect anew; 0 for never"
     )
     text_cache: int = Field(
         default=4096, ge=0, le=1 << 20, description="recent sentences whose embeddings are kept; 0 for none"
@@ -139,6 +139,10 @@ class GatewaySettings(BaseSettings):
             return cls()
         except ValidationError as error:
             raise SettingsError(describe_problems(error)) from None
+
+    def slots_each(self) -> int:
+        """`slots`; unless given, two a core, shared out among the workers."""
+        return self.slots or max(2, 2 * (os.cpu_count() or 1) // self.workers)
 
     @field_validator("config")
     @classmethod

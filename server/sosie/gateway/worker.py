@@ -26,7 +26,7 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints goes to the log
     try:
         settings = GatewaySettings.load()
-        start_logging(settings.log_format)
+        start_logging(settings.log_format, worker=index)
         _serve(settings, index, report)
     except (OSError, SettingsError) as error:
         os.write(report, FAILED + str(error).encode() + b"\n")
