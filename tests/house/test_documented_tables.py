@@ -1,20 +1,29 @@
 """The tables of the documentation say what the code says."""
 
 import argparse
+import json
 import re
 from typing import Any
 
+import grpc
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
-from documented import ROOT, read_table
+from documented import ROOT, read_blocks, read_table
+from sosie.engine.errors import EngineError, InputError
+from sosie.engine.inference import ServedModel
 from sosie.gateway import command, errors
+from sosie.gateway.logs import JsonFormatter
 from sosie.gateway.settings import GatewaySettings
-from sosie.gateway.telemetry import Telemetry
+from sosie.gateway.telemetry import REFUSALS, STEPS, Telemetry
 from sosie.training import colour, mini, minilm, parts
 from sosie.v1 import visual_search_pb2
 
 CONTRACT = ROOT / "docs" / "contract.md"
 GATEWAY = ROOT / "docs" / "gateway.md"
+TELEMETRY = ROOT / "docs" / "telemetry.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PROTO = ROOT / "proto" / "sosie" / "v1" / "visual_search.proto"
 
@@ -106,17 +115,71 @@ def option_names() -> set[str]:
     return set(vars(parser.parse_args([])))
 
 
+def read_metrics() -> list[Metric]:
+    """The gateway's metrics as Prometheus reads them, with at least one series each."""
+    telemetry = Telemetry()
+    telemetry.note_models([ServedModel("mini_image", "image_encoder", "mini-1", {1: 1})], "mini-1")
+    for gauge in (telemetry.in_flight, telemetry.queued):
+        gauge.labels("Classify")
+    return list(text_string_to_metric_families(generate_latest(telemetry.registry).decode()))
+
+
 def test_metrics() -> None:
     """The table of metrics has every metric of the gateway with its kind and its labels, and nothing else."""
-    telemetry = Telemetry()
-    kinds = {metric.name: metric.type for metric in telemetry.registry.collect()}
-    labels = {
-        names[0]: ", ".join(getattr(collector, "_labelnames", ()))
-        for collector, names in telemetry.registry._collector_to_names.items()
+    existing = {
+        metric.name + ("_total" if metric.type == "counter" else ""): (
+            metric.type,
+            {label for sample in metric.samples for label in sample.labels} - {"le"},
+        )
+        for metric in read_metrics()
+        if metric.name.startswith("sosie_")
     }
-    table = read_table(GATEWAY, "| metric | kind | labels | what |")
-    documented = {name.removesuffix("_total"): (kind, names) for name, kind, names, _ in table}
-    assert documented == {name: (kinds[name], labels[name]) for name in kinds}
+    table = read_table(TELEMETRY, "| metric | kind | labels | what |")
+    assert {name: (kind, set(labels.split(", ")) - {""}) for name, kind, labels, _ in table} == existing
+
+
+def test_alarms() -> None:
+    """What the page asks of Prometheus are metrics, labels and values that the gateway has."""
+    names, values = set(), set()
+    for metric in read_metrics():
+        for sample in metric.samples:
+            names.add(sample.name)
+            values |= set(sample.labels.items())
+    page = TELEMETRY.read_text()
+    assert set(re.findall(r"\b(?:sosie|process)_\w+_\w+", page)) - {"process_"} <= names | {
+        metric.name for metric in read_metrics()
+    }
+    asked = {
+        (label, value)
+        for block in [*read_blocks(TELEMETRY, "yaml"), *read_blocks(TELEMETRY, "promql")]
+        for label, alternatives in re.findall(r'(\w+)[=!]~?"([^"]*)"', block)
+        for value in alternatives.split("|")
+    }
+    assert asked - values == {("job", "sosie")}  # Prometheus' own
+
+
+def test_refusals_and_steps() -> None:
+    """The table of metrics lists every step and every reason for a refusal."""
+    told = {name: what for name, _, _, what in read_table(TELEMETRY, "| metric | kind | labels | what |")}
+    assert told["sosie_step_duration_seconds"].partition(": ")[2] == ", ".join(STEPS)
+    assert told["sosie_refused_total"].partition(": ")[2] == ", ".join(REFUSALS)
+
+
+def test_log_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """The table of the log's fields has every field that a line may have, and the example has no other."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    telemetry = Telemetry(log_sample=1)
+    for error in (None, RuntimeError("unexpected"), EngineError("away"), InputError("sentence", "is blank")):
+        observation = telemetry.observe("Classify", (("traceparent", trace),))
+        with caplog.at_level("INFO"), observation.steps.measure("wait"):
+            pass
+        with caplog.at_level("INFO"):
+            observation.finish(errors.find_rule(error).code if error else grpc.StatusCode.OK, error, "front")
+    lines = [json.loads(JsonFormatter({"worker": 1}).format(record)) for record in caplog.records]
+    (example,) = map(json.loads, read_blocks(TELEMETRY, "json"))
+    documented = {name for name, _, _ in read_table(TELEMETRY, "| field | in | what |")}
+    assert {name for line in lines for name in line} | {"left_out"} == documented
+    assert list(example) == list(lines[0])
 
 
 def test_parts() -> None:

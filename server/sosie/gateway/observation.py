@@ -85,7 +85,8 @@ class Observation:
         metrics = self._metrics
         reason = find_rule(error).reason if error else ""
         metrics.codes[code].inc()
-        metrics.seconds.observe(seconds)
+        if code is grpc.StatusCode.OK:  # a refusal takes no time, and would make an overloaded gateway look fast
+            metrics.seconds.observe(seconds)
         metrics.steps.observe(self.steps)
         if reason in metrics.refusals:
             metrics.refusals[reason].inc()

@@ -6,7 +6,15 @@ from platform import python_version
 from typing import Protocol
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -45,11 +53,16 @@ class Telemetry:
     """
 
     def __init__(self, *, log_sample: float = 0.0, tracing: SpanMaker | None = None) -> None:
+        disable_created_metrics()  # a second series for each, which says when this process began
         self.registry = registry = CollectorRegistry()
         requests = Counter("sosie_requests", "Calls answered, by gRPC code.", ["method", "code"], registry=registry)
         refused = Counter("sosie_refused", "Calls refused before any work.", ["method", "reason"], registry=registry)
         seconds = Histogram(
-            "sosie_request_duration_seconds", "Time of a call.", ["method"], buckets=_REQUEST_BUCKETS, registry=registry
+            "sosie_request_duration_seconds",
+            "Time of a call that was answered.",
+            ["method"],
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
         )
         steps = Histogram(
             "sosie_step_duration_seconds", "Time of a step.", ["step"], buckets=_STEP_BUCKETS, registry=registry
