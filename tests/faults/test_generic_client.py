@@ -66,8 +66,8 @@ async def test_grpcurl(house: House) -> None:
 
         refused = await grpcurl(gateway.address, f"{SERVICE}/SearchByText", message={"sentence": " "})
         assert "Code: InvalidArgument" in refused.stderr
-        assert '"reason": "INVALID_INPUT"' in refused.stderr
-        assert '"field": "sentence"' in refused.stderr
+        assert '"reason":"INVALID_INPUT"' in refused.stderr
+        assert '"field":"sentence"' in refused.stderr
 
 
 async def test_health_probe(house: House) -> None:
