@@ -1,12 +1,14 @@
 """`sosie models calibrate`: measures on a catalog what makes scores mean the same for every question."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sosie.training.console import Problems, tell
 
 if TYPE_CHECKING:
+    from sosie.training.goods import Goods
     from sosie.training.scoring.calibrating import Calibrated
 
 
@@ -28,34 +30,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures, judges and writes. Raises TrainingError."""
-    from sosie.training.fit_command import read_catalog  # noqa: PLC0415  # what needs an extra is imported when used
+    import numpy as np  # noqa: PLC0415  # what needs an extra is imported when it is used
+
+    from sosie.training.evaluation.towers import open_towers  # noqa: PLC0415
+    from sosie.training.fit_command import read_catalog  # noqa: PLC0415
     from sosie.training.fitting.judging import split  # noqa: PLC0415
     from sosie.training.scoring import calibrating  # noqa: PLC0415
 
     problems = Problems()
     goods = read_catalog(arguments.catalog, problems)
-    if arguments.held_out:
-        _, _, held = split([product.family for product in goods], arguments.seed)
-        goods = [goods[place] for place in held]
-        tell(f"{len(goods):,} products were held out")
-    work = calibrating.check if arguments.check else calibrating.calibrate
-    calibrated = work(
-        arguments.repository,
-        arguments.space,
-        goods,
-        arguments.images,
-        seed=arguments.seed,
-        report=problems.add,
-        tell=tell,
-    )
+    towers = open_towers(arguments.repository, arguments.space)
+    catalog = calibrating.encode(towers, goods, arguments.images, report=problems.add, tell=tell)
     problems.tell()
+    if arguments.held_out:
+        _, _, held = split([product.family for product in catalog.goods], arguments.seed)
+        catalog = catalog.select(np.sort(held))
+        tell(f"{len(held):,} products were held out")
+    work = calibrating.check if arguments.check else calibrating.calibrate
+    calibrated = work(catalog, seed=arguments.seed)
     show(calibrated)
     if not calibrated.measured:
         return 0
-    for name in calibrating.write_calibration(calibrated):
+    for name in calibrating.write_calibration(towers.encoders, calibrated):
         print(f"{arguments.repository / name}: written")
     print("load the models anew to serve these scores; nothing has to be indexed again")
     return 0
+
+
+def calibrate_fitted(
+    repository: Path, space: str, goods: "Sequence[Goods]", images: Path, *, seed: int, problems: Problems
+) -> None:
+    """Calibrates a space that was fitted, by products that it has not learned from. Raises TrainingError."""
+    from sosie.training.evaluation.towers import open_towers  # noqa: PLC0415  # as above
+    from sosie.training.scoring import calibrating  # noqa: PLC0415
+
+    if len(goods) < calibrating.FEWEST:
+        tell(f"scores stay calibrated as they were: only {len(goods)} products were held out")
+        return
+    tell(f"calibrating scores by {len(goods):,} held-out products")
+    towers = open_towers(repository, space)
+    catalog = calibrating.encode(towers, goods, images, report=problems.add, tell=tell)
+    calibrated = calibrating.calibrate(catalog, seed=seed)
+    show(calibrated)
+    calibrating.write_calibration(towers.encoders, calibrated)
 
 
 def show(calibrated: "Calibrated") -> None:

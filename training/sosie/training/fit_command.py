@@ -4,6 +4,7 @@
 2. Set aside families of products: some to watch while fitting, some to judge by afterwards.
 3. Fit heads by the chosen loss: the part `meaning` brings pictures and sentences together, `likeness` pictures.
 4. Choose the new part's weight, write the space with its figures; or say that nothing was gained, and write nothing.
+5. Calibrate the scores of the new space by the products that judged it.
 """
 
 import argparse
@@ -128,7 +129,7 @@ def _fit_mini(arguments: argparse.Namespace) -> int:
         print("nothing was gained for sentences on the held-out products: the old embedding space stays")
         return 0
     bundle = assemble(sources, outcome, (f"{arguments.name}_image", f"{arguments.name}_text"))
-    return _write(arguments.repository, bundle.space, bundle.models)
+    return _write(arguments, catalog.goods, bundle.space, bundle.models)
 
 
 def _fit_space(arguments: argparse.Namespace) -> int:
@@ -167,7 +168,7 @@ def _fit_space(arguments: argparse.Namespace) -> int:
         encoders.space, growth.graft, weights=growth.weights, figures=growth.figures, label_scale=growth.label_scale
     )
     models = grafting.grow_models(encoders, space, growth.graft, arguments.name)
-    return _write(arguments.repository, space, models)
+    return _write(arguments, features.goods, space, models)
 
 
 def _unfreeze(arguments: argparse.Namespace) -> int:
@@ -207,16 +208,23 @@ def _unfreeze(arguments: argparse.Namespace) -> int:
     made = bundle.assemble(
         bundle.export_towers(loaded, half=False, tell=tell), prefix=arguments.name, figures=outcome.figures
     )
-    return _write(arguments.repository, made.space, made.models)
+    return _write(arguments, shown.goods, made.space, made.models)
 
 
-def _write(folder: Path, space: "EmbeddingSpace", models: "Sequence[Model]") -> int:
-    """Writes a space that was adopted, and says what to do with it."""
+def _write(
+    arguments: argparse.Namespace, goods: "Sequence[Goods]", space: "EmbeddingSpace", models: "Sequence[Model]"
+) -> int:
+    """Writes a space that was adopted, calibrates it by those of `goods` that judged it, says what to do with it."""
     from sosie.training import repository  # noqa: PLC0415
+    from sosie.training.calibrate_command import calibrate_fitted  # noqa: PLC0415
+    from sosie.training.fitting.judging import split  # noqa: PLC0415
 
-    repository.write_models(folder, models)
+    repository.write_models(arguments.repository, models)
     for model in models:
-        print(f"{folder / model.name}: written")
+        print(f"{arguments.repository / model.name}: written")
+    _, _, judged = split([product.family for product in goods], arguments.seed)
+    held = [goods[place] for place in judged]
+    calibrate_fitted(arguments.repository, space.name, held, arguments.images, seed=arguments.seed, problems=Problems())
     print(f"embedding space {space.name}; serve it and index the catalog again to use it")
     return 0
 

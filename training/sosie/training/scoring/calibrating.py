@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from sosie.engine.calibration import KINDS, Calibration, Kind
-from sosie.engine.space import EmbeddingSpace, Parts
+from sosie.engine.space import EmbeddingSpace
 from sosie.engine.text import MAX_SENTENCE
 from sosie.training.errors import RepositoryError
-from sosie.training.evaluation.encoding import EncodedCatalog, encode_catalog
-from sosie.training.evaluation.towers import Towers, open_towers
+from sosie.training.evaluation.encoding import encode_catalog
+from sosie.training.evaluation.towers import Towers
 from sosie.training.goods import Goods
 from sosie.training.repository import Model, write_models
 from sosie.training.scoring.measuring import Judged, judge, measure, weightings
-from sosie.training.scoring.pairs import draw_pairs
+from sosie.training.scoring.pairs import AskedCatalog, draw_pairs
 from sosie.training.space_encoders import SpaceEncoders
 from sosie.training.triton_config import derive_config
 
@@ -29,105 +29,71 @@ JUDGED_SHARE = 1 / 3
 class Calibrated:
     """What was measured, and how it was judged, by kind of question; `told` says why a kind is missing."""
 
-    encoders: SpaceEncoders
     measured: Mapping[Kind, Calibration]
     judged: Mapping[Kind, Sequence[Judged]]
     told: tuple[str, ...]
 
-    @property
-    def space(self) -> EmbeddingSpace:
-        """The space with what was measured; kinds that were not keep what they had."""
-        space = self.encoders.space
+    def add_to(self, space: EmbeddingSpace) -> EmbeddingSpace:
+        """The space with what was measured, under its old name; kinds that were not measured keep what they had."""
         return replace(space, calibration={**space.calibration, **self.measured})
 
 
-def calibrate(
-    repository: Path,
-    space: str | None,
+def encode(
+    towers: Towers,
     goods: Sequence[Goods],
     images: Path,
     *,
-    seed: int,
     report: Callable[[str], None],
     tell: Callable[[str], None],
-) -> Calibrated:
-    """Measures on two thirds of the products' families, and judges by the others.
+) -> AskedCatalog:
+    """Runs both encoders over a catalog. Raises RepositoryError and EvaluationError as `encode_catalog` does."""
+    catalog = encode_catalog(towers, goods, images, report=report, tell=tell)
+    descriptions = [product.sentences()[-1][:MAX_SENTENCE] for product in catalog.goods]
+    return AskedCatalog(**vars(catalog), descriptions=towers.encode_sentences(descriptions))
 
-    `space` is None for the only one of the repository. Raises RepositoryError and EvaluationError as the evaluation's
-    `open_towers` and `encode_catalog` do.
-    """
-    towers = _open(repository, space, tell)
-    families = [f"{product.shop}/{product.family}" for product in goods]
-    drawn = np.random.default_rng(seed).permutation(np.unique(np.array(families)))
-    judging = set(drawn[: round(len(drawn) * JUDGED_SHARE)].tolist())
-    encoded = []
-    for judges in (False, True):
-        chosen = [one for one, family in zip(goods, families, strict=True) if (family in judging) == judges]
-        encoded.append(_encode(towers, chosen, images, report, tell))
+
+def calibrate(catalog: AskedCatalog, *, seed: int) -> Calibrated:
+    """Measures on two thirds of the products' families, and judges by the others."""
+    families = np.array([f"{product.shop}/{product.family}" for product in catalog.goods])
+    drawn = np.random.default_rng(seed).permutation(np.unique(families))
+    judging = np.isin(families, drawn[: round(len(drawn) * JUDGED_SHARE)])
+    halves = [catalog.select(np.flatnonzero(chosen)) for chosen in (~judging, judging)]
     measured: dict[Kind, Calibration] = {}
     judged: dict[Kind, Sequence[Judged]] = {}
     told = []
     for kind in KINDS:
-        ours, theirs = (draw_pairs(catalog, said, kind, seed=seed) for catalog, said in encoded)
+        ours, theirs = (draw_pairs(half, kind, seed=seed) for half in halves)
         if ours is None or theirs is None or min(ours.questions, theirs.questions) < FEWEST:
-            told.append(f"{kind}: {_say_few(encoded[0][0], kind)}, nothing was measured")
+            told.append(f"{kind}: {_say_few(catalog, kind)}, nothing was measured")
             continue
         measured[kind] = measure(ours)
         judged[kind] = tuple(judge(theirs, measured[kind], weightings(theirs.defaults)))
-    return Calibrated(towers.encoders, measured, judged, tuple(told))
+    return Calibrated(measured, judged, tuple(told))
 
 
-def check(
-    repository: Path,
-    space: str | None,
-    goods: Sequence[Goods],
-    images: Path,
-    *,
-    seed: int,
-    report: Callable[[str], None],
-    tell: Callable[[str], None],
-) -> Calibrated:
-    """Judges what the space has, measured on another catalog, by all products of this one. Raises as `calibrate`."""
-    towers = _open(repository, space, tell)
-    if not towers.space.calibration:
-        return Calibrated(
-            towers.encoders, {}, {}, (f"{towers.space.name} is not calibrated: its scores are similarities",)
-        )
-    catalog, descriptions = _encode(towers, goods, images, report, tell)
+def check(catalog: AskedCatalog, *, seed: int) -> Calibrated:
+    """Judges the scores that the catalog's space has by all of the catalog."""
+    if not catalog.space.calibration:
+        return Calibrated({}, {}, (f"{catalog.space.name} is not calibrated: its scores are similarities",))
     judged: dict[Kind, Sequence[Judged]] = {}
     told = []
-    for kind, calibration in towers.space.calibration.items():
-        pairs = draw_pairs(catalog, descriptions, kind, seed=seed)
+    for kind, calibration in catalog.space.calibration.items():
+        pairs = draw_pairs(catalog, kind, seed=seed)
         if pairs is None or pairs.questions < FEWEST:
             told.append(f"{kind}: {_say_few(catalog, kind)}, nothing was judged")
         else:
             judged[kind] = tuple(judge(pairs, calibration, weightings(pairs.defaults)))
-    return Calibrated(towers.encoders, {}, judged, tuple(told))
+    return Calibrated({}, judged, tuple(told))
 
 
-def write_calibration(calibrated: Calibrated) -> list[str]:
-    """Writes the space's description into both models' configs; gives the folders that changed.
+def write_calibration(encoders: SpaceEncoders, calibrated: Calibrated) -> list[str]:
+    """Writes the space's description into both models' configs; gives the folders that changed. Raises RepositoryError.
 
-    The space keeps its name: vectors are what they were. Raises RepositoryError.
+    The vectors stay what they were, so collections that were built in the space go on being served.
     """
-    encoders, description = calibrated.encoders, calibrated.space.to_json()
+    description = calibrated.add_to(encoders.space).to_json()
     models = [_describe(encoders.repository, name, description) for name in (encoders.image, encoders.text)]
     return write_models(encoders.repository, models)
-
-
-def _open(repository: Path, space: str | None, tell: Callable[[str], None]) -> Towers:
-    towers = open_towers(repository, space)
-    tell(f"embedding space {towers.space.name}")
-    return towers
-
-
-def _encode(
-    towers: Towers, goods: Sequence[Goods], images: Path, report: Callable[[str], None], tell: Callable[[str], None]
-) -> tuple[EncodedCatalog, Parts]:
-    """A catalog, and what is said of its products without their titles."""
-    catalog = encode_catalog(towers, goods, images, report=report, tell=tell)
-    descriptions = [product.sentences()[-1][:MAX_SENTENCE] for product in catalog.goods]
-    return catalog, towers.encode_sentences(descriptions)
 
 
 def _describe(repository: Path, name: str, description: str) -> Model:
@@ -144,6 +110,6 @@ def _describe(repository: Path, name: str, description: str) -> Model:
     return Model(name, files)
 
 
-def _say_few(catalog: EncodedCatalog, kind: Kind) -> str:
+def _say_few(catalog: AskedCatalog, kind: Kind) -> str:
     several = int((np.bincount(catalog.owners) > 1).sum())
     return f"only {several} products have two pictures" if kind != "text" else f"only {len(catalog.goods)} products"

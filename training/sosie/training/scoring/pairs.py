@@ -7,7 +7,7 @@ image+text  a picture of a product and a sentence about it     the product's oth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,27 @@ OTHERS = 100
 SAME_PHOTOGRAPH = 0.999
 """Cosine of every part from which two pictures of one family are taken for one: a shop that numbers every size shows it
 for each, and the pair is neither right nor wrong."""
+
+
+@dataclass(frozen=True)
+class AskedCatalog(EncodedCatalog):
+    """A catalog with `descriptions` [products, size]: what is said of each product without its title, as a question."""
+
+    descriptions: Parts
+
+    def select(self, products: Places) -> "AskedCatalog":
+        """The catalog of these products alone, in ascending order."""
+        pictures = np.flatnonzero(np.isin(self.owners, products))
+        return replace(
+            self,
+            goods=tuple(self.goods[place] for place in products),
+            paths=tuple(self.paths[place] for place in pictures),
+            owners=np.searchsorted(products, self.owners[pictures]),
+            pictures=_take(self.pictures, pictures),
+            titles=_take(self.titles, products),
+            words=None if self.words is None else self.words[products],
+            descriptions=_take(self.descriptions, products),
+        )
 
 
 @dataclass(frozen=True)
@@ -55,13 +76,10 @@ class _Asked:
     products: Places
 
 
-def draw_pairs(catalog: EncodedCatalog, descriptions: Parts, kind: Kind, *, seed: int) -> PairSet | None:
-    """The pairs of one kind that a catalog gives, None where it gives none that fit.
-
-    `descriptions` [products, size] are what is said of each product without its title, as a question.
-    """
+def draw_pairs(catalog: AskedCatalog, kind: Kind, *, seed: int) -> PairSet | None:
+    """The pairs of one kind that a catalog gives, None where it gives none that fit."""
     rng = np.random.default_rng(seed)
-    asked = list(_ask(catalog, descriptions, kind, rng))
+    asked = _ask(catalog, kind, rng)
     rows = dict(catalog.pictures)
     if catalog.words is not None:
         rows[WORDS] = catalog.words[catalog.owners]
@@ -101,32 +119,27 @@ def default_weights(space: EmbeddingSpace, kind: Kind, names: Sequence[str]) -> 
     }
 
 
-def _ask(catalog: EncodedCatalog, descriptions: Parts, kind: Kind, rng: np.random.Generator) -> "list[_Asked]":
-    owners = catalog.owners
+def _ask(catalog: AskedCatalog, kind: Kind, rng: np.random.Generator) -> list[_Asked]:
     if kind == "image":
-        return [_ask_by_picture(catalog, None, _draw(_shown_twice(owners), MAX_QUESTIONS, rng))]
+        return [_ask_by_picture(catalog, None, _draw(_shown_twice(catalog.owners), MAX_QUESTIONS, rng))]
     asked = []
-    forms = (
-        (catalog.titles, [product.title for product in catalog.goods]),
-        (
-            descriptions,
-            [product.sentences()[-1] for product in catalog.goods],
-        ),
-    )
-    for sentences, said in forms:
+    titles = [product.title for product in catalog.goods]
+    for sentences, said in (
+        (catalog.titles, titles),
+        (catalog.descriptions, [p.sentences()[-1] for p in catalog.goods]),
+    ):
         if kind == "text":
-            products = _draw(np.arange(len(said)), MAX_QUESTIONS // len(forms), rng)
+            products = _draw(np.arange(len(said)), MAX_QUESTIONS // 2, rng)
             same = np.array(said)[products][:, None] == np.array(said)[None, :]
-            nothing = np.zeros((len(products), len(owners)), bool)
-            asked.append(_Asked(_take(sentences, products), same[:, owners], nothing, products))
+            nothing = np.zeros((len(products), len(catalog.owners)), bool)
+            asked.append(_Asked(_take(sentences, products), same[:, catalog.owners], nothing, products))
         else:
-            asked.append(
-                _ask_by_picture(catalog, sentences, _draw(_shown_twice(owners), MAX_QUESTIONS // len(forms), rng))
-            )
+            pictures = _draw(_shown_twice(catalog.owners), MAX_QUESTIONS // 2, rng)
+            asked.append(_ask_by_picture(catalog, sentences, pictures))
     return asked
 
 
-def _ask_by_picture(catalog: EncodedCatalog, sentences: Parts | None, pictures: Places) -> _Asked:
+def _ask_by_picture(catalog: AskedCatalog, sentences: Parts | None, pictures: Places) -> _Asked:
     """With pictures, and where `sentences` are given with that of each picture's product; itself is no candidate."""
     products = catalog.owners[pictures]
     image = _take(catalog.pictures, pictures)
