@@ -27,8 +27,10 @@ class Gate:
         self._empty = asyncio.Event()
         self._calls: set[asyncio.Task[Any]] = set()
         self._cut = False
+        self._moves = 0  # comings and goings
 
     async def __aenter__(self) -> None:
+        self._moves += 1
         if self._closed:
             await self._told.wait()
             raise ShuttingDownError("the gateway is shutting down: connect anew")
@@ -42,6 +44,7 @@ class Gate:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- as above
         self._calls.discard(task)
+        self._moves += 1
         if self._closed and not self._calls:
             self._empty.set()
         if self._cut and isinstance(error, asyncio.CancelledError):
@@ -53,6 +56,14 @@ class Gate:
         self._closed = True
         if not self._calls:
             self._empty.set()
+
+    async def wait_quiet(self, quiet: float, timeout: float) -> None:
+        """Until nobody has come or gone for `quiet` seconds, at most `timeout` seconds."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        moves = -1
+        while moves != self._moves and asyncio.get_running_loop().time() < deadline:
+            moves = self._moves
+            await asyncio.sleep(quiet)
 
     def refuse(self) -> None:
         """Refuses those who are held and those who still come."""

@@ -38,7 +38,8 @@ HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 _CONNECT_TIMEOUT = 5.0  # seconds
 _DECODERS = 4  # threads; decoding holds no lock, so more than the cores only adds switches
-_GOAWAY = 0.1  # seconds for calls on their way to come in, and as many for the word to connect elsewhere to get out
+_QUIET = 0.1  # seconds without a call that comes or goes: then none is on its way
+_QUIET_LIMIT = 1.5  # seconds to wait for that
 _FLUSH = 0.5  # seconds for the last answers to leave, and for reflection's open streams to end
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_BYTES + 2**20),  # the picture and what goes with it
@@ -171,11 +172,15 @@ def _serve_metrics(stack: AsyncExitStack, address: str, worker: int, telemetry: 
 
 
 async def _drain(server: grpc.aio.Server, gate: Gate, health: HealthService, grace: float) -> None:
-    """Ends the server so that every call gets an answer: those under way theirs, later ones a refusal."""
+    """Ends the server so that every call gets an answer: those under way theirs, later ones a refusal.
+
+    What arrives between `server.stop` and a client's hearing of it is lost, so that moment should be a quiet one:
+    callers who wait for an answer before they ask again are all held by then.
+    """
     gate.close()
-    await asyncio.sleep(_GOAWAY)
+    await gate.wait_quiet(_QUIET, _QUIET_LIMIT)
     stopping = asyncio.create_task(server.stop(grace + _FLUSH))  # closes the port and tells every client
-    await asyncio.sleep(_GOAWAY)
+    await asyncio.sleep(_QUIET)
     gate.refuse()
     health.end_watches()
     await gate.wait_empty(grace)
