@@ -54,12 +54,12 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         text_cache: int,
         gate: Gate,
         keyring: Keyring,
-        weighting: Weighting | None = None,
+        weighting: Weighting,
     ) -> None:
         self._backends = backends
         self._gate = gate
         self._keyring = keyring
-        self._weighting = weighting or Weighting(None)
+        self._weighting = weighting
         self._inputs = Inputs(backends.store, decoders)
         self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
         self._telemetry = telemetry
