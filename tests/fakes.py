@@ -95,6 +95,10 @@ class FakeStore:
     async def flush(self, *, timeout: float) -> None:
         await self.space(timeout=timeout)
 
+    async def is_settled(self, *, timeout: float) -> bool:
+        await self.space(timeout=timeout)
+        return True
+
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         await self.space(timeout=timeout)
         for key in keys:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from sosie.engine.errors import BackendError, BackendUnavailableError
 from sosie.engine.image import prepare
 from sosie.engine.inference import Pictures
 from sosie.engine.space import EmbeddingSpace, Part, Parts
-from sosie.engine.store import Row, picture_key
+from sosie.engine.store import Facets, Row, picture_key
 from sosie.engine.text import words_sentence
 from sosie.indexer.catalog import Catalog, Entry
 from sosie.indexer.job import CHUNK
@@ -432,3 +432,39 @@ async def test_many_rows_are_written_in_bounded_pieces(store: FakeStore, shop: S
 
     await Writer(store=CountingStore(), retrier=Retrier(Backoff(), asyncio.Event()), timeout=TIMEOUT).write(rows)
     assert sizes == [MAX_ROWS, 1]
+
+
+class SettlingStore(FakeStore):
+    """Has its index when it was asked for it so many times; calls `asked` each time."""
+
+    def __init__(self, looks: int, asked: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.looks = looks
+        self.asked = asked
+
+    async def is_settled(self, *, timeout: float) -> bool:
+        self.looks -= 1
+        self.asked()
+        return self.looks <= 0
+
+
+async def test_the_writer_waits_for_the_index() -> None:
+    """What was written is settled when the store searches it by its index."""
+    store = SettlingStore(looks=2)
+    await store.create(FAKE_SPACE, timeout=TIMEOUT)
+    writer = Writer(store=store, retrier=Retrier(Backoff(), asyncio.Event()), timeout=TIMEOUT)
+    assert await writer.settle()  # nothing was written
+    assert store.looks == 2
+    await writer.write([Row("k", "p", 0, np.zeros(FAKE_SPACE.size, np.float32), Facets("shop"), b"")])
+    assert await writer.settle()
+    assert store.looks == 0
+
+
+async def test_a_job_that_is_stopped_does_not_wait_for_the_index() -> None:
+    """A stop ends the wait for the index, which is told to be pending."""
+    stopping = asyncio.Event()
+    store = SettlingStore(looks=10**9, asked=stopping.set)
+    await store.create(FAKE_SPACE, timeout=TIMEOUT)
+    writer = Writer(store=store, retrier=Retrier(Backoff(), stopping), timeout=TIMEOUT)
+    await writer.write([Row("k", "p", 0, np.zeros(FAKE_SPACE.size, np.float32), Facets("shop"), b"")])
+    assert not await writer.settle()

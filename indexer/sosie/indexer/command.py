@@ -140,6 +140,11 @@ def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> int:
     if outcome.error:
         print(f"sosie index: {_one_line(outcome.error)}", file=sys.stderr)
         return 1
+    if outcome.report["index_pending"]:
+        print(
+            "sosie index: warning: Milvus still builds its index: until that is done, searches may miss neighbours",
+            file=sys.stderr,
+        )
     if outcome.rejected:
         listed = f"{outcome.rejected:,} of {outcome.offered:,} rejected, listed in {outcome.report['rejected']['file']}"
         if arguments.max_rejects.exceeded(outcome.rejected, outcome.offered):

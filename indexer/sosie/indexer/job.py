@@ -201,7 +201,7 @@ class Job:
                 working = await self._attempt(partial(write_rows, made)) or False
         if working:
             with self._report.times.measure("write"):
-                await self._attempt(self._writer.settle)
+                self._report.index_pending = await self._attempt(self._writer.settle) is False
 
     async def _attempt(self, step: Callable[[], Awaitable[_Answer]]) -> _Answer | None:
         """What the step answers. Where it fails for good the whole job ends as by `stop`, and the error is kept."""

@@ -52,6 +52,8 @@ class Report:
         self.rejected_pictures = 0
         self.reasons: dict[str, tuple[int, Reject]] = {}
         """By field: how many rejects, and the first of them."""
+        self.index_pending = False
+        """The store still builds the index of what was written: until then searches may miss neighbours."""
         self.retries = 0
         self.last_trouble = ""
         """Why a request was last tried again."""
@@ -113,6 +115,7 @@ class Report:
                 },
                 "file": str(self._rejects.path) if self.rejected else None,
             },
+            "index_pending": self.index_pending,
             "retries": self.retries,
             "seconds": round(seconds, 3),
             "pictures_per_second": round(self.settled / seconds, 2) if seconds > 0 else 0.0,

@@ -48,10 +48,11 @@ class Retrier:
                 if attempt == self._backoff.attempts:
                     raise
                 self._note(error)
-                if await self._stops_within(self._backoff.pause(attempt)):
+                if await self.stops_within(self._backoff.pause(attempt)):
                     raise
 
-    async def _stops_within(self, seconds: float) -> bool:
+    async def stops_within(self, seconds: float) -> bool:
+        """Waits that long, or until `stopping` is set: then it is true."""
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:

@@ -1,28 +1,23 @@
 """The index in Milvus: Milvus Lite for a path that ends in .db, a server for http(s)://.
 
 Questions go over the event loop as bytes (milvus_wire, milvus_channel); what writes and administers goes through
-pymilvus' client, in threads.
+pymilvus' client, in threads (milvus_admin).
 """
 
-import asyncio
 import logging
-import re
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import grpc
 import numpy as np
-from pymilvus import MilvusClient, MilvusException
 from pymilvus.client.ts_utils import get_collection_ts
 from pymilvus.grpc_gen.common_pb2 import ConsistencyLevel
 
-from sosie.engine.errors import BackendOverloadedError, NoIndexError, SpaceMismatchError
-from sosie.engine.milvus_channel import OPTIONS, MilvusChannel
-from sosie.engine.milvus_errors import NOT_LOADED, timed_out, translate, translate_status
-from sosie.engine.milvus_rows import make_schema, read_positions, render_filter, render_keys, to_record
+from sosie.engine.errors import NoIndexError, SpaceMismatchError
+from sosie.engine.milvus_admin import SPACE_PROPERTY, ThreadedClient, create_collection, is_settled
+from sosie.engine.milvus_channel import MilvusChannel
+from sosie.engine.milvus_errors import NOT_LOADED, translate_status
+from sosie.engine.milvus_rows import read_positions, render_filter, render_keys, to_record
 from sosie.engine.milvus_wire import (
     Consistency,
     Requests,
@@ -33,13 +28,6 @@ from sosie.engine.milvus_wire import (
 )
 from sosie.engine.space import EmbeddingSpace, Vector
 from sosie.engine.store import MAX_ROWS, Digests, Filter, Match, Row
-
-_Answer = TypeVar("_Answer")
-
-_SPACE_PROPERTY = "sosie.space"
-_THREADS = 4
-_WAITING = 64  # calls of pymilvus at once, those that wait for a thread included
-_HNSW = {"M": 16, "efConstruction": 200}
 
 # The server fills these two in by its own clock, see ConsistencyLevel in milvus' common.proto.
 _BOUNDED = Consistency(ConsistencyLevel.Bounded, 2)
@@ -62,10 +50,7 @@ class MilvusStore:
         self._level: int = ConsistencyLevel.Bounded
         self._channel = MilvusChannel(uri)
         self._requests = Requests(collection)
-        self._client: MilvusClient | None = None
-        self._connecting = threading.Lock()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="milvus")
-        self._room = threading.BoundedSemaphore(_WAITING)
+        self._client = ThreadedClient(self._channel, collection)
         # They print each error with its traceback; here it is raised, and said once.
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -73,7 +58,7 @@ class MilvusStore:
     async def space(self, *, timeout: float) -> EmbeddingSpace:
         reply = await self._ask("DescribeCollection", self._requests.describe(), timeout)
         properties = {pair.key: pair.value for pair in reply.properties}
-        return EmbeddingSpace.from_json(properties.get(_SPACE_PROPERTY) or reply.schema.description)
+        return EmbeddingSpace.from_json(properties.get(SPACE_PROPERTY) or reply.schema.description)
 
     async def probe(self, *, timeout: float) -> EmbeddingSpace:
         deadline = time.monotonic() + timeout
@@ -87,7 +72,7 @@ class MilvusStore:
         try:
             present = await self.space(timeout=timeout)
         except NoIndexError:
-            await self._administer(lambda client, name, left: _create(client, name, space, left), timeout)
+            await self._client.run(lambda client, name, left: create_collection(client, name, space, left), timeout)
             return
         if present.name != space.name:
             raise SpaceMismatchError(self.collection, present.name, space.name)
@@ -97,16 +82,19 @@ class MilvusStore:
         if data:
             if self._level == ConsistencyLevel.Bounded:
                 self._level = ConsistencyLevel.Session
-            await self._administer(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
+            await self._client.run(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
 
     async def flush(self, *, timeout: float) -> None:
         # Milvus Lite reads rows that it has in its log alone one by one: 120 ms for 800 of them, then 6 ms.
-        await self._administer(lambda client, name, left: client.flush(name, timeout=left), timeout)
+        await self._client.run(lambda client, name, left: client.flush(name, timeout=left), timeout)
+
+    async def is_settled(self, *, timeout: float) -> bool:
+        return await self._client.run(is_settled, timeout)
 
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         if keys:
             self._level = ConsistencyLevel.Strong
-            await self._administer(
+            await self._client.run(
                 lambda client, name, left: client.delete(name, ids=list(keys), timeout=left), timeout
             )
 
@@ -140,9 +128,7 @@ class MilvusStore:
         return int(read_numbers(reply, "count(*)")[0])
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        await self._client.close()
         await self._channel.close()
 
     def _consistency(self) -> Consistency:
@@ -164,7 +150,7 @@ class MilvusStore:
         reply = await self._channel.call(method, request, timeout=timeout)
         if reply.status.code == NOT_LOADED:
             # A server that was started anew has its collections on disk only.
-            await self._administer(
+            await self._client.run(
                 lambda client, name, left: client.load_collection(name, timeout=left), deadline - time.monotonic()
             )
             reply = await self._channel.call(method, request, timeout=deadline - time.monotonic())
@@ -172,76 +158,3 @@ class MilvusStore:
         if status.code or status.error_code:
             raise translate_status(status.code, status.reason, uri=self.uri, collection=self.collection)
         return reply
-
-    async def _administer(self, ask: Callable[[MilvusClient, str, float], _Answer], timeout: float) -> _Answer:
-        """Runs one request of pymilvus' in a thread, within `timeout` seconds from now."""
-        deadline = time.monotonic() + timeout
-        if not self._room.acquire(blocking=False):
-            raise BackendOverloadedError(f"{_WAITING} requests wait for Milvus at {self.uri} already")
-        try:
-            running = self._pool.submit(self._run, ask, deadline)
-        except BaseException:
-            self._room.release()
-            raise
-        try:
-            # pymilvus sleeps up to 3 s between its attempts, past its own limit.
-            return await asyncio.wait_for(_follow(running), timeout)
-        except TimeoutError as error:
-            raise timed_out(self.uri) from error
-
-    def _run(self, ask: Callable[[MilvusClient, str, float], _Answer], deadline: float) -> _Answer:
-        def left() -> float:
-            seconds = deadline - time.monotonic()
-            if seconds <= 0:
-                raise timed_out(self.uri)
-            return seconds
-
-        try:
-            client = self._connect(left())
-            try:
-                return ask(client, self.collection, left())
-            except MilvusException as error:
-                if error.code != NOT_LOADED:
-                    raise
-            client.load_collection(self.collection, timeout=left())
-            return ask(client, self.collection, left())
-        except (MilvusException, grpc.RpcError) as error:
-            raise translate(error, uri=self.uri, collection=self.collection) from error
-        finally:
-            self._room.release()
-
-    def _connect(self, timeout: float) -> MilvusClient:
-        with self._connecting:
-            if self._client is None:
-                self._channel.open()
-                self._client = MilvusClient(self.uri, timeout=timeout, grpc_options=dict(OPTIONS))
-            return self._client
-
-
-async def _follow(running: "Future[_Answer]") -> _Answer:
-    """What a thread gives; a caller that goes leaves it running, so that what waits for a thread stays counted."""
-    following = asyncio.wrap_future(running)
-    following.add_done_callback(lambda done: done.cancelled() or done.exception())  # also where nobody is left to look
-    return await asyncio.shield(following)
-
-
-def _create(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: float) -> None:
-    """Makes the collection and points the alias at it; what a killed run left half done is completed."""
-    name = re.sub(r"\W", "_", f"{alias}_{space.name}")
-    if not client.has_collection(name, timeout=timeout):
-        # The server in the PyPI package `milvus` is v2.3.5-lite, and a whole one.
-        lite = client.get_server_version(timeout=timeout).startswith("milvus_lite")
-        index = client.prepare_index_params()
-        if lite:
-            # Exact, and the only kind there whose filters keep their recall; Lite is for small catalogs.
-            index.add_index("vector", index_type="FLAT", metric_type="IP")
-        else:
-            index.add_index("vector", index_type="HNSW", metric_type="IP", params=_HNSW)
-        client.create_collection(
-            name,
-            schema=make_schema(space),
-            index_params=index,
-            properties={_SPACE_PROPERTY: space.to_json()},
-            timeout=timeout,
-        )
-    client.create_alias(name, alias, timeout=timeout)

@@ -138,6 +138,10 @@ class VectorStore(Protocol):
         """Moves what was written to where it is quick to search; to be called after much was, not after each write."""
         ...
 
+    async def is_settled(self, *, timeout: float) -> bool:
+        """Whether searches go by the index of all that was flushed; until then they may miss neighbours."""
+        ...
+
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         """Removes rows; keys that are not there are no error."""
         ...
