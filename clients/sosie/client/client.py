@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+import grpc
+
 from sosie.client import conversion
 from sosie.client.address import check_address
 from sosie.client.errors import InvalidRequest
@@ -24,18 +26,25 @@ class Client:
                 print(hit.score, hit.product.title, hit.product.url)
 
     Every call has a deadline: `timeout` seconds, unless the call names its own. Calls are never repeated here. One
-    client serves any number of threads; it connects with its first call. `channel_options` are gRPC's own and go
-    before the SDK's.
+    client serves any number of threads; it connects with its first call. `api_key` is sent with every call, in clear
+    text unless there are `credentials`: gRPC's own, e.g. grpc.ssl_channel_credentials(). `channel_options` are gRPC's
+    too and go before the SDK's.
 
     All methods raise SosieError (see sosie.client.errors), OSError where a picture's file cannot be read, and
     TypeError or ValueError for arguments that no message can hold.
     """
 
     def __init__(
-        self, address: str, *, timeout: float = DEFAULT_TIMEOUT, channel_options: Sequence[tuple[str, Any]] = ()
+        self,
+        address: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        api_key: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        channel_options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self._timeout = check_timeout(timeout)
-        self._transport = Transport(check_address(address), channel_options)
+        self._transport = Transport(check_address(address), channel_options, api_key=api_key, credentials=credentials)
 
     def __enter__(self) -> Self:
         return self

@@ -23,15 +23,29 @@ _LOOPBACK = ("localhost:", "127.0.0.1:", "[::1]:", "unix:")
 
 
 class Transport:
-    """A connection to one gateway, made when the first call needs it. Safe to share between threads."""
+    """A connection to one gateway, made when the first call needs it. Safe to share between threads.
 
-    def __init__(self, target: str, options: Sequence[tuple[str, Any]] = ()) -> None:
+    With `credentials` it is encrypted as they say; `api_key` goes with every call.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        options: Sequence[tuple[str, Any]] = (),
+        *,
+        api_key: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         chosen = dict(CHANNEL_OPTIONS)
         if target.startswith(_LOOPBACK):
             chosen["grpc.enable_http_proxy"] = 0  # no proxy leads to this machine itself
         chosen.update(options)
         self.target = target
-        self._channel = grpc.insecure_channel(target, options=list(chosen.items()))
+        self._metadata = (("authorization", f"Bearer {check_api_key(api_key)}"),) if api_key is not None else ()
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, options=list(chosen.items()))
+        else:
+            self._channel = grpc.secure_channel(target, credentials, options=list(chosen.items()))
         self.stub = VisualSearchServiceStub(self._channel)
 
     def call(
@@ -39,7 +53,7 @@ class Transport:
     ) -> ResponseT:
         """The answer to one call within `timeout` seconds. Raises SosieError; never tries twice."""
         try:
-            return method(request, timeout=timeout)
+            return method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise translate(error, target=self.target, timeout=timeout) from error
 
@@ -53,3 +67,10 @@ def check_timeout(timeout: float) -> float:
     if not (math.isfinite(timeout) and timeout > 0):
         raise ValueError(f"timeout: must be a number of seconds above 0, got {timeout!r}")
     return timeout
+
+
+def check_api_key(api_key: str) -> str:
+    """The key, if metadata can hold it. Raises ValueError, without the key in its words."""
+    if not (api_key and api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise ValueError("api_key: must be letters, digits and signs of ASCII, without blanks")
+    return api_key
