@@ -118,6 +118,28 @@ async def test_reloaded_models_are_away_not_other(filled: Shop) -> None:
     assert backends.problem is None
 
 
+async def test_indexed_pictures_need_no_encoder(filled: Shop, settings: GatewaySettings) -> None:
+    """While the encoder does not answer, indexed pictures are still searched with; what needs it is refused at once."""
+    backends = filled.backends()
+    await backends.refresh()
+    filled.models.error = BackendTimeoutError("it hangs")
+    await backends.refresh()
+    async with (
+        run_gateway(settings, backends) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        stub: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+        indexed = pb.Image(indexed=pb.IndexedPicture(shop="shop", product_id="red-hat"))
+        assert (await stub.SearchByImage(pb.SearchByImageRequest(image=indexed), timeout=5)).hits
+        for ask in (
+            stub.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5),
+            stub.SearchByImage(pb.SearchByImageRequest(image=pb.Image(data=draw("red", "hat"))), timeout=5),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
 async def test_one_sick_classifier_leaves_searches_alone(filled: Shop, settings: GatewaySettings) -> None:
     """While a classifier does not answer, health says so, searches are answered, and its labels are refused at once."""
 

@@ -50,10 +50,20 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Embedder:
-    """An encoder with the tokenizer that it was made with."""
+    """An encoder with its tokenizer; `problem` is why it does not answer now, where that is known."""
 
     encoder: Encoder
     tokenizer: Tokenizer
+    problem: EngineError | None = None
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self.encoder.space
+
+    def check(self) -> None:
+        """Raises `problem`: to be called before the encoder is, so that nobody waits in vain for one that hangs."""
+        if self.problem is not None:
+            raise self.problem
 
 
 class Backends:
@@ -88,6 +98,7 @@ class Backends:
         self._store_error: EngineError | None = BackendUnavailableError("the store was not asked yet")
         self._tokenizers: dict[str, Tokenizer] = {}
         self._doubt = asyncio.Event()
+        self._serving: bool | None = None
 
     @property
     def space(self) -> str:
@@ -107,9 +118,9 @@ class Backends:
         return None
 
     async def for_search(self) -> Embedder:
-        """The encoder of the collection's space.
+        """The encoder of the collection's space, also where it does not answer: an indexed picture needs none.
 
-        Raises what is known to keep searches from being answered: nobody waits in vain for a backend that hangs.
+        Raises what is known to keep all searches from being answered.
         """
         if isinstance(self._store_error, NoIndexError):
             await self._refresh_store()  # it may have been made since the last look
@@ -117,7 +128,7 @@ class Backends:
 
     def for_labels(self) -> Embedder:
         """An encoder for labels: the collection's where there is one, else the first that is served."""
-        models = self._ready_models()
+        models = self._known_models()
         name = self._wanted_space or self.space
         if name not in models.encoders and name not in self._sick.encoders:
             if not models.encoders:
@@ -127,27 +138,41 @@ class Backends:
 
     def classifiers(self) -> Mapping[str, Classifier]:
         """The classifiers that are served, by their label set, those that do not answer now too."""
-        return self._ready_models().classifiers
+        return self._known_models().classifiers
 
     def check_classifier(self, label_set: str) -> None:
         """Raises why a classifier does not answer now, where that is known."""
-        if label_set in self._sick.classifiers:
-            raise self._sick.classifiers[label_set]
+        problem = self._models_error or self._sick.classifiers.get(label_set)
+        if problem is not None:
+            raise problem
 
     async def watch(self, looked: Callable[[], Awaitable[None]]) -> None:
-        """Checks both for ever, and calls `looked` after each look."""
-        serving: bool | None = None
+        """Checks both for ever, each at its own pace, and calls `looked` after each look at one of them."""
+        await asyncio.gather(
+            self._watch(self._refresh_models, looked), self._watch(self._refresh_store, looked), self._count_runs()
+        )
+
+    async def _watch(self, refresh: Callable[[], Awaitable[None]], looked: Callable[[], Awaitable[None]]) -> None:
         while True:
             self._doubt.clear()
-            await self.refresh()
-            if serving is not (self.problem is None):
-                serving = self.problem is None
+            await refresh()
+            serving = self.problem is None
+            if serving is not self._serving:
+                self._serving = serving
                 _LOG.info("serving" if serving else "not serving: %s", *([] if serving else [self.problem]))
             await looked()
             await asyncio.sleep(_LEAST_PAUSE)
             if serving:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._doubt.wait(), _HEALTHY_PAUSE - _LEAST_PAUSE)
+
+    async def _count_runs(self) -> None:
+        """Asks how often the models ran, while they answer at all."""
+        while True:
+            if self._models is not None and self._models_error is None and self._sick.problem is None:
+                with contextlib.suppress(EngineError):  # who does not tell that may serve well
+                    self.served = await self._models.statistics(timeout=_PROBE_TIMEOUT)
+            await asyncio.sleep(_HEALTHY_PAUSE)
 
     def doubt(self) -> None:
         """A call failed for want of a backend: the next look comes at once."""
@@ -174,8 +199,6 @@ class Backends:
             return
         self._models_error = None
         self._sick = Health({**sick.encoders, **self._gone.encoders}, {**sick.classifiers, **self._gone.classifiers})
-        with contextlib.suppress(EngineError):  # who does not tell how often its models ran may serve them well
-            self.served = await self._models.statistics(timeout=_PROBE_TIMEOUT)
 
     def _lacks_encoder(self, models: Models) -> bool:
         """Whether the encoder that searches need is not there: it may have been loaded since."""
@@ -210,7 +233,7 @@ class Backends:
     def _choose(self) -> Embedder:
         if self._store_error is not None:
             raise self._store_error
-        models = self._ready_models()
+        models = self._known_models()
         if self._collection_space is None:
             raise BackendUnavailableError("the collection was not read yet")
         name = self._collection_space.name
@@ -219,22 +242,18 @@ class Backends:
         return self._find_encoder(models, name)
 
     def _find_encoder(self, models: Models, name: str) -> Embedder:
-        if name in self._sick.encoders:
-            raise self._sick.encoders[name]
-        if name not in models.encoders:
-            raise SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
-        return self._with_tokenizer(models.encoders[name])
-
-    def _ready_models(self) -> Models:
-        if self._models is None or self._models_error is not None:
-            raise self._models_error or BackendUnavailableError("the model server was not asked yet")
-        return self._models
-
-    def _with_tokenizer(self, encoder: Encoder) -> Embedder:
-        name = encoder.space.name
+        problem = self._sick.encoders.get(name) or self._models_error
+        encoder = models.encoders.get(name)
+        if encoder is None:
+            raise problem or SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
         if name not in self._tokenizers:
             self._tokenizers[name] = Tokenizer.find(self._repository, encoder.text_input)
-        return Embedder(encoder, self._tokenizers[name])
+        return Embedder(encoder, self._tokenizers[name], problem)
+
+    def _known_models(self) -> Models:
+        if self._models is None:
+            raise self._models_error or BackendUnavailableError("the model server was not asked yet")
+        return self._models
 
 
 def _find_gone(known: Iterable[str], present: Collection[str]) -> dict[str, EngineError]:

@@ -10,6 +10,7 @@ from sosie.engine.image import Crop, prepare
 from sosie.engine.inference import Encoder, ImageInput, Pictures
 from sosie.engine.space import Parts
 from sosie.engine.store import VectorStore, picture_key, product_key
+from sosie.gateway.backends import Embedder
 from sosie.gateway.call import Call
 from sosie.v1 import visual_search_pb2 as pb
 
@@ -21,10 +22,12 @@ class Inputs:
         self._store = store
         self._decoders = decoders
 
-    async def image_parts(self, encoder: Encoder, image: pb.Image, crop: Crop, call: Call) -> Parts:
+    async def image_parts(self, embedder: Embedder, image: pb.Image, crop: Crop, call: Call) -> Parts:
         """The parts, [size] each, of a picture that was sent or is indexed."""
+        encoder = embedder.encoder
         if image.WhichOneof("source") == "indexed":
             return await self._stored_parts(encoder, image.indexed, call)
+        embedder.check()
         pictures = await self.decode(image.data, encoder.image_input, crop, call)
         with call.steps.measure("encode_image"):
             parts = await encoder.encode_images(pictures, timeout=call.left())

@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, InputError
 from sosie.engine.image import Crop
-from sosie.engine.inference import Classifier, Encoder
+from sosie.engine.inference import Classifier
 from sosie.engine.labels import label_sentences, score_labels
 from sosie.engine.search import Hit, Wanted, find
 from sosie.engine.space import Parts, Query, build_query
@@ -100,6 +100,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
             code = find_rule(error).code
             await _abort(context, error, observation.request_id)
         else:
+            context.set_trailing_metadata(((REQUEST_ID, observation.request_id),))
             return response
         finally:
             observation.finish(code, error, caller)
@@ -132,11 +133,11 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
                 else:
                     if embedder is None or parts is None:
                         embedder = self._backends.for_labels()
-                        parts = await self._inputs.image_parts(embedder.encoder, request.image, crop, call)
+                        parts = await self._inputs.image_parts(embedder, request.image, crop, call)
                     found = await self._score_free(embedder, label_set.free, parts, top_k, call)
                 response.classifications.append(found)
         if embedder:
-            space = embedder.encoder.space
+            space = embedder.space
             response.space.CopyFrom(answers.write_space(space, {space.label_part: 1.0}))
         response.step_times.extend(answers.write_steps(call.steps))
         return response
@@ -144,7 +145,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
     async def _score_free(
         self, embedder: Embedder, free: pb.FreeLabels, parts: Parts, top_k: int, call: Call
     ) -> pb.Classification:
-        space = embedder.encoder.space
+        space = embedder.space
         if space.label_part not in parts:
             raise InputError("image.indexed", "this picture was indexed without what labels are scored against")
         texts = await self._texts.embed_all(embedder, label_sentences(space, free.labels), call)
@@ -167,7 +168,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         return scores
 
     async def _see(
-        self, encoder: Encoder, request: pb.SearchByImageRequest, crop: Crop, call: Call
+        self, embedder: Embedder, request: pb.SearchByImageRequest, crop: Crop, call: Call
     ) -> tuple[Parts, Category]:
         """The picture's parts and its category: the filter's, else the one that a classifier is sure of.
 
@@ -178,15 +179,17 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         category = tuple(options.filter.category_prefix)
         label_set = self._weighting.label_set(category=category, own=options.weights)
         if not label_set or not image.HasField("data"):
-            return await self._inputs.image_parts(encoder, image, crop, call), category
+            return await self._inputs.image_parts(embedder, image, crop, call), category
 
         async def score(classifier: Classifier) -> npt.NDArray[np.float32]:
             self._backends.check_classifier(label_set)
             return await self._ask_classifier(classifier, image.data, crop, call, timeout=call.left() / 2)
 
-        await self._inputs.decode(image.data, encoder.image_input, crop, call)  # first, to be shared where both can
+        embedder.check()
+        # First, to be shared where both can.
+        await self._inputs.decode(image.data, embedder.encoder.image_input, crop, call)
         return await run_beside(
-            self._inputs.image_parts(encoder, image, crop, call),
+            self._inputs.image_parts(embedder, image, crop, call),
             self._weighting.recognise(self._backends.classifiers(), label_set, score),
         )
 
@@ -197,7 +200,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         weights = questions.read_weights(request.options.weights)
         async with call:
             embedder = await self._backends.for_search()
-            image, category = await self._see(embedder.encoder, request, crop, call)
+            image, category = await self._see(embedder, request, crop, call)
             text = await self._texts.embed(embedder, sentence, call) if sentence else None
             query, category = self._build(embedder, weights, category, image, text)
             hits = await self._find(query, wanted, call)
@@ -227,7 +230,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         self, embedder: Embedder, weights: dict[str, float], category: Category, image: Parts | None, text: Parts | None
     ) -> tuple[Query, Category]:
         """The query, and the category that gave it weights."""
-        space = embedder.encoder.space
+        space = embedder.space
         chosen = self._weighting.choose(space, category, weights, image=image, text=text)
         try:
             return build_query(space, image=image, text=text, weights=chosen.weights), chosen.category
@@ -237,7 +240,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
 
 async def _abort(context: Any, error: Exception, request_id: str) -> NoReturn:
     """Ends the call; the request id goes along, so that a caller's complaint leads to the line in the log."""
-    status = rpc_status.to_status(to_status(error))
+    status: Any = rpc_status.to_status(to_status(error))
     named = (*status.trailing_metadata, (REQUEST_ID, request_id))
     await context.abort_with_status(status._replace(trailing_metadata=named))
     raise AssertionError("abort_with_status always raises")

@@ -46,13 +46,14 @@ class TextEmbeddings:
         return {name: np.stack([row[name] for row in complete]) for name in complete[0]}
 
     def _find(self, embedder: Embedder, sentence: str) -> dict[str, Vector] | None:
-        key = (embedder.encoder.space.name, sentence)
+        key = (embedder.space.name, sentence)
         found = self._known.get(key)
         if found is not None:
             self._known.move_to_end(key)
         return found
 
     async def _ask(self, embedder: Embedder, sentences: Sequence[str], call: Call) -> list[dict[str, Vector]]:
+        embedder.check()
         with call.steps.measure("tokenize"):
             tokens = embedder.tokenizer.encode(sentences)
         with call.steps.measure("encode_text"):
@@ -60,7 +61,7 @@ class TextEmbeddings:
         # Copies: a row of a batch would keep all of the batch in memory.
         rows = [{name: vectors[i].copy() for name, vectors in parts.items()} for i in range(len(sentences))]
         for sentence, row in zip(sentences, rows, strict=True):
-            self._known[embedder.encoder.space.name, sentence] = row
+            self._known[embedder.space.name, sentence] = row
         while len(self._known) > self._entries:
             self._known.popitem(last=False)
         return rows
