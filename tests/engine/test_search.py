@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fakes import FAKE_SPACE, FakeStore
-from sosie.engine.search import Wanted, find
+from sosie.engine.search import Breadth, Wanted, find
 from sosie.engine.space import Query, Vector
 from sosie.engine.store import MAX_ROWS, Facets, Filter, Match, Row
 from sosie.engine.timing import StepTimes
@@ -127,6 +127,29 @@ async def test_products_behind_more_rows_than_one_search_gives() -> None:
     assert [picture.key for picture in hits[2].pictures] == ["c-0", "c-1"]
     assert store.limits == [12, 48, 192, 768, 3072, 12288, MAX_ROWS, MAX_ROWS]
     assert len(hits[0].pictures) == 64  # what a product can have
+
+
+async def test_breadth_is_learnt() -> None:
+    """Where products have one picture each, searches come to ask for one row more than the products wanted."""
+    store = await make_store({f"p{i:02}": [0.9 - i / 100] for i in range(60)}, told=True)
+    breadth = Breadth()
+    for _ in range(40):
+        hits = await find(store, QUERY, Wanted(), timeout=1, steps=StepTimes(), breadth=breadth)
+        assert [hit.best.product_key for hit in hits] == [f"p{i:02}" for i in range(10)]
+    assert store.limits[0] == 40
+    assert store.limits[-1] == 12
+    assert len(store.limits) == 40
+
+
+async def test_breadth_grows_again() -> None:
+    """A breadth learnt from other products costs a search, and no hit."""
+    store = await make_store({f"p{i}": [0.9 - i / 10 - j / 100 for j in range(6)] for i in range(6)}, told=True)
+    breadth = Breadth()
+    for _ in range(40):
+        breadth.learn(3, 3)
+    hits = await find(store, QUERY, Wanted(top_k=3), timeout=1, steps=StepTimes(), breadth=breadth)
+    assert [(hit.best.product_key, len(hit.pictures)) for hit in hits] == [("p0", 6), ("p1", 6), ("p2", 6)]
+    assert store.limits == [5, 20]
 
 
 async def test_nothing_in_common_is_no_hit() -> None:

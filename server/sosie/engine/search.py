@@ -53,13 +53,46 @@ class Wanted:
     explain: bool = False
 
 
-async def find(store: VectorStore, query: Query, wanted: Wanted, *, timeout: float, steps: StepTimes) -> list[Hit]:
+class Breadth:
+    """How many rows to ask for so that they hold the products wanted: learnt from the searches before.
+
+    Keeps a moving mean of the rows a product and of their deviation from it, as TCP does of its round trips (RFC 6298).
+    """
+
+    def __init__(self) -> None:
+        self._mean: float | None = None
+        self._deviation = 0.0
+
+    def rows(self, products: int) -> int:
+        """One more than so many products are likely to need, to see what ties with the last; at most 4 a product."""
+        most = products * _OVERFETCH
+        return most if self._mean is None else min(most, math.ceil(products * (self._mean + 2 * self._deviation)) + 1)
+
+    def learn(self, rows: int, products: int) -> None:
+        """That so many rows held so many products."""
+        ratio = min(rows / products, _OVERFETCH)
+        if self._mean is None:
+            self._mean, self._deviation = ratio, ratio / 2
+        else:
+            self._deviation += (abs(ratio - self._mean) - self._deviation) / 4
+            self._mean += (ratio - self._mean) / 8
+
+
+async def find(
+    store: VectorStore,
+    query: Query,
+    wanted: Wanted,
+    *,
+    timeout: float,
+    steps: StepTimes,
+    breadth: Breadth | None = None,
+) -> list[Hit]:
     """The best hits by inner product, the best first; ties by key, so that the same question gets the same answer.
 
     What has nothing in common with the question (an inner product of 0 or less) is no hit. `timeout` is in seconds for
-    all of it. Raises what the store raises.
+    all of it; `breadth` learns from one search for the next, and changes no answer. Raises what the store raises.
     """
-    search = _Search(store, query, wanted, time.monotonic() + timeout, steps)
+    search = _Search(store, query, wanted, time.monotonic() + timeout, steps, breadth or Breadth())
     groups = await search.find_groups()
     pictures = [tuple(map(search.score, group[:_MAX_PICTURES])) for group in groups]
     shares: dict[str, dict[str, tuple[float, float]]] = {}
@@ -82,6 +115,7 @@ class _Search:
     wanted: Wanted
     deadline: float
     steps: StepTimes
+    breadth: Breadth
 
     async def find_groups(self) -> list[_Group]:
         """The rows of the best `top_k` hits.
@@ -91,7 +125,7 @@ class _Search:
         found; only of more rows than that which tie with each other it is Milvus that chooses.
         """
         top_k = self.wanted.top_k
-        limit = top_k * _OVERFETCH if self.wanted.group_by_product else top_k + 1
+        limit = self.breadth.rows(top_k) if self.wanted.group_by_product else top_k + 1
         passing = self.wanted.filter
         known: list[Match] = []
         while True:
@@ -109,9 +143,13 @@ class _Search:
             else:
                 known = ordered
                 passing = replace(self.wanted.filter, other_than=tuple(group[0].product_key for group in groups))
-        if self.wanted.group_by_product and (more or known):
-            return await self.complete(groups[:top_k])
-        return groups[:top_k]
+        if not self.wanted.group_by_product:
+            return groups[:top_k]
+        if not more and not known:
+            return groups[:top_k]
+        if len(groups) >= top_k:
+            self.breadth.learn(ordered.index(groups[top_k][0]) if len(groups) > top_k else len(ordered), top_k)
+        return await self.complete(groups[:top_k])
 
     async def complete(self, groups: list[_Group]) -> list[_Group]:
         """The same products with all of their pictures: asks for those that have more than were met on the way."""
