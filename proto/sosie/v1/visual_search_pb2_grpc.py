@@ -70,9 +70,11 @@ class VisualSearchServiceServicer:
         unknown label set (the message lists those served); blank, repeated or too many labels; top_k out of range.
         - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
         - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (`image.indexed` only).
-        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-        - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-        - DEADLINE_EXCEEDED: the caller's deadline passed first.
+        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+        RetryInfo's delay.
+        - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+        - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+        - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,9 +89,11 @@ class VisualSearchServiceServicer:
         - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
         - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
         there is no index yet.
-        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-        - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-        - DEADLINE_EXCEEDED: the caller's deadline passed first.
+        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+        RetryInfo's delay.
+        - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+        - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+        - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,9 +107,11 @@ class VisualSearchServiceServicer:
         bounds; a weight for a part that the space has not, or none above zero.
         - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
         there is no index yet.
-        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-        - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-        - DEADLINE_EXCEEDED: the caller's deadline passed first.
+        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+        RetryInfo's delay.
+        - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+        - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+        - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,9 +45,11 @@ class VisualSearchServiceStub:
       unknown label set (the message lists those served); blank, repeated or too many labels; top_k out of range.
     - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
     - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (`image.indexed` only).
-    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-    - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-    - DEADLINE_EXCEEDED: the caller's deadline passed first.
+    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+      RetryInfo's delay.
+    - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+    - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+    - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
     """
     SearchByImage: _grpc.UnaryUnaryMultiCallable[_visual_search_pb2.SearchByImageRequest, _visual_search_pb2.SearchByImageResponse]
     """Finds products that look like a picture, or like it but as a sentence says ("in suede").
@@ -58,9 +60,11 @@ class VisualSearchServiceStub:
     - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
     - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
       there is no index yet.
-    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-    - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-    - DEADLINE_EXCEEDED: the caller's deadline passed first.
+    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+      RetryInfo's delay.
+    - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+    - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+    - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
     """
     SearchByText: _grpc.UnaryUnaryMultiCallable[_visual_search_pb2.SearchByTextRequest, _visual_search_pb2.SearchByTextResponse]
     """Finds products that fit a sentence.
@@ -70,9 +74,11 @@ class VisualSearchServiceStub:
       bounds; a weight for a part that the space has not, or none above zero.
     - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
       there is no index yet.
-    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-    - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-    - DEADLINE_EXCEEDED: the caller's deadline passed first.
+    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+      RetryInfo's delay.
+    - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+    - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+    - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
     """
 
 @_typing.type_check_only
@@ -92,9 +98,11 @@ class VisualSearchServiceAsyncStub(VisualSearchServiceStub):
       unknown label set (the message lists those served); blank, repeated or too many labels; top_k out of range.
     - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
     - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (`image.indexed` only).
-    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-    - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-    - DEADLINE_EXCEEDED: the caller's deadline passed first.
+    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+      RetryInfo's delay.
+    - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+    - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+    - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
     """
     SearchByImage: _aio.UnaryUnaryMultiCallable[_visual_search_pb2.SearchByImageRequest, _visual_search_pb2.SearchByImageResponse]  # type: ignore[assignment]
     """Finds products that look like a picture, or like it but as a sentence says ("in suede").
@@ -105,9 +113,11 @@ class VisualSearchServiceAsyncStub(VisualSearchServiceStub):
     - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
     - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
       there is no index yet.
-    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-    - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-    - DEADLINE_EXCEEDED: the caller's deadline passed first.
+    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+      RetryInfo's delay.
+    - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+    - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+    - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
     """
     SearchByText: _aio.UnaryUnaryMultiCallable[_visual_search_pb2.SearchByTextRequest, _visual_search_pb2.SearchByTextResponse]  # type: ignore[assignment]
     """Finds products that fit a sentence.
@@ -117,9 +127,11 @@ class VisualSearchServiceAsyncStub(VisualSearchServiceStub):
       bounds; a weight for a part that the space has not, or none above zero.
     - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
       there is no index yet.
-    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-    - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-    - DEADLINE_EXCEEDED: the caller's deadline passed first.
+    - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+      RetryInfo's delay.
+    - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+    - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+    - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
     """
 
 class VisualSearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -142,9 +154,11 @@ class VisualSearchServiceServicer(metaclass=_abc_1.ABCMeta):
           unknown label set (the message lists those served); blank, repeated or too many labels; top_k out of range.
         - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
         - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (`image.indexed` only).
-        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-        - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-        - DEADLINE_EXCEEDED: the caller's deadline passed first.
+        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+          RetryInfo's delay.
+        - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+        - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+        - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
         """
 
     @_abc_1.abstractmethod
@@ -161,9 +175,11 @@ class VisualSearchServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: `image.indexed` names a picture that the index does not hold.
         - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
           there is no index yet.
-        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-        - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-        - DEADLINE_EXCEEDED: the caller's deadline passed first.
+        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+          RetryInfo's delay.
+        - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+        - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+        - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
         """
 
     @_abc_1.abstractmethod
@@ -179,9 +195,11 @@ class VisualSearchServiceServicer(metaclass=_abc_1.ABCMeta):
           bounds; a weight for a part that the space has not, or none above zero.
         - FAILED_PRECONDITION: the index was built with another embedding space than the encoders' (both are named), or
           there is no index yet.
-        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once; retry after the RetryInfo's delay.
-        - UNAVAILABLE: an encoder or the index is away; retry with back-off.
-        - DEADLINE_EXCEEDED: the caller's deadline passed first.
+        - RESOURCE_EXHAUSTED: more calls than the gateway takes at once, or than the API key may make; retry after the
+          RetryInfo's delay.
+        - UNAVAILABLE: an encoder or the index is away, or the gateway is stopping; retry with back-off.
+        - DEADLINE_EXCEEDED: the caller's deadline passed first, or is shorter than such calls take now.
+        - UNAUTHENTICATED: the gateway asks for an API key, and the call brings none that it knows.
         """
 
 def add_VisualSearchServiceServicer_to_server(servicer: VisualSearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
