@@ -57,6 +57,47 @@ async def test_reflection_lists_the_service(channel: grpc.aio.Channel) -> None:
     assert SERVICE in {service.name for service in answer.list_services_response.service}
 
 
+async def test_reflection_that_is_off(filled: Shop, settings: GatewaySettings) -> None:
+    """A gateway that is told so lets nobody ask which services there are."""
+    async with (
+        run_gateway(settings.model_copy(update={"reflection": False}), filled.backends()) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_bound_of_open_calls(filled: Shop, settings: GatewaySettings) -> None:
+    """Beyond the bound of open calls, of whatever kind, a call is refused, and taken again once others ended."""
+    async with (
+        run_gateway(settings.model_copy(update={"max_calls": 2}), filled.backends()) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        for watch in watches:
+            await watch.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        watches[0].cancel()
+        async with asyncio.timeout(10):
+            while not await answers(stub):
+                pass
+
+
+async def answers(stub: Any) -> bool:
+    """Whether the health service takes a call."""
+    try:
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    except grpc.aio.AioRpcError:
+        return False
+    return True
+
+
 async def test_metrics(filled: Shop, settings: GatewaySettings, unused_tcp_port: int) -> None:
     """Prometheus finds the calls by method and code."""
     with_metrics = settings.model_copy(update={"metrics": f"127.0.0.1:{unused_tcp_port}"})

@@ -30,9 +30,11 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it
         return bool(self._status == _Response.SERVING)
 
     def tell(self, *, serving: bool) -> None:
-        """Sets the status and lets every watcher know."""
-        self._status = _Response.SERVING if serving and not self._stopped else _Response.NOT_SERVING
-        self._wake()
+        """Sets the status; every watcher is told where it is another one."""
+        status = _Response.SERVING if serving and not self._stopped else _Response.NOT_SERVING
+        if status != self._status:
+            self._status = status
+            self._wake()
 
     def stop(self) -> None:
         """NOT_SERVING from now on."""
