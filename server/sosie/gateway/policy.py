@@ -18,6 +18,7 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -94,9 +95,12 @@ class Policy:
         case. Of several the one that reaches the narrowest level, then the one with more levels.
         """
         path = _fold(category_path)
-        found = [(_reach(_fold(entry.path), path), len(entry.path), entry) for entry in self.entries]
-        reach, _, entry = max(found, key=lambda one: one[:2], default=(0, 0, None))
-        return entry if reach else None
+        levels = (path[start:end] for end in range(len(path), 0, -1) for start in range(end))
+        return next((self._by_levels[found] for found in levels if found in self._by_levels), None)
+
+    @cached_property
+    def _by_levels(self) -> dict[tuple[str, ...], Entry]:
+        return {_fold(entry.path): entry for entry in self.entries}
 
     def weights_for(self, category_path: Sequence[str]) -> Mapping[str, float] | None:
         """The weights of the entry that a category takes."""
@@ -153,12 +157,6 @@ def _is_number(value: object) -> bool:
 
 def _fold(path: Sequence[str]) -> tuple[str, ...]:
     return tuple(level.strip().casefold() for level in path)
-
-
-def _reach(levels: tuple[str, ...], path: tuple[str, ...]) -> int:
-    """The level, from 1, of a path at which `levels` end; the last of several such places, 0 for none."""
-    ends = range(len(path), len(levels) - 1, -1)
-    return next((end for end in ends if path[end - len(levels) : end] == levels), 0)
 
 
 def _name(path: Sequence[str]) -> str:
