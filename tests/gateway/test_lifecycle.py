@@ -15,7 +15,8 @@ from fakes import FakeClassifier, FakeModels
 from gateway_shop import Shop, draw, fill
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError
 from sosie.engine.inference import Pictures
-from sosie.gateway.main import SERVICE, run_gateway
+from sosie.gateway.main import run_gateway
+from sosie.gateway.server import SERVICE
 from sosie.gateway.settings import GatewaySettings
 from sosie.v1 import visual_search_pb2 as pb
 from sosie.v1 import visual_search_pb2_grpc
@@ -47,6 +48,26 @@ async def test_health_follows_the_backends(filled: Shop, settings: GatewaySettin
         assert (await search.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)).hits
         filled.models.error = BackendUnavailableError("away again")
         await until_health(channel, NOT_SERVING)
+
+
+async def test_health_outlives_what_nobody_expected(
+    filled: Shop, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that no layer raises on purpose does not end the watch over the backends."""
+    probe, failures = filled.store.probe, iter([KeyError("what nobody expected")])
+
+    async def fail_once(**named: Any) -> Any:
+        for error in failures:
+            raise error
+        return await probe(**named)
+
+    monkeypatch.setattr(filled.store, "probe", fail_once)
+    async with (
+        run_gateway(settings, filled.backends()) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        await until_health(channel, SERVING)
+    assert "what nobody expected" in caplog.text
 
 
 async def test_reflection_lists_the_service(channel: grpc.aio.Channel) -> None:

@@ -5,49 +5,34 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import grpc.aio
 import prometheus_client
 import uvloop
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from sosie.engine.image import MAX_BYTES
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.triton import TritonModels
 from sosie.gateway.backends import Backends
 from sosie.gateway.gate import Gate
 from sosie.gateway.health import HealthService
 from sosie.gateway.keys import Keyring
+from sosie.gateway.server import SERVICE, bind, build_server, drain
 from sosie.gateway.service import VisualSearchService
 from sosie.gateway.settings import GatewaySettings, port_of
 from sosie.gateway.telemetry import Telemetry
-from sosie.gateway.tls import make_credentials
 from sosie.gateway.weighting import Weighting
-from sosie.v1 import visual_search_pb2, visual_search_pb2_grpc
 
 _LOG = logging.getLogger(__name__)
 
-SERVICE = visual_search_pb2.DESCRIPTOR.services_by_name["VisualSearchService"].full_name
-HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-
 _CONNECT_TIMEOUT = 5.0  # seconds
 _DECODERS = 4  # threads; decoding holds no lock, so more than the cores only adds switches
-_QUIET = 0.1  # seconds without a call that comes or goes: then none is on its way
-_QUIET_LIMIT = 1.5  # seconds to wait for that
-_FLUSH = 0.5  # seconds for the last answers to leave, and for reflection's open streams to end
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_BYTES + 2**20),  # the picture and what goes with it
-    ("grpc.keepalive_time_ms", 60_000),  # a client that vanished is noticed, and what it had asked is dropped
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients may look after their connections, too
-)
+_DECODERS_NICE = 10
+_WATCH_PAUSE = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -83,7 +68,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
         gate = Gate()
         service = VisualSearchService(
             backends,
-            decoders=stack.enter_context(ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")),
+            decoders=stack.enter_context(ThreadPoolExecutor(_DECODERS, "decode", _yield_to_the_loop)),
             telemetry=telemetry,
             slots=settings.slots_each(),
             queue=settings.queue,
@@ -94,8 +79,8 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             weighting=Weighting(settings.policy),
         )
         health = HealthService(("", SERVICE))
-        server = _build_server(settings, service, health)
-        port = _bind(server, settings)
+        server = build_server(settings, service, health)
+        port = bind(server, settings)
         if settings.metrics is not None:
             _serve_metrics(stack, settings.metrics, worker, telemetry)
 
@@ -105,7 +90,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             telemetry.note_models(backends.served, backends.space)
 
         await tell_health()
-        watching = asyncio.create_task(backends.watch(tell_health))
+        watching = asyncio.create_task(_watch(backends, tell_health))
         stack.push_async_callback(_cancel, watching)
         await server.start()
         try:
@@ -113,7 +98,17 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
         finally:
             health.stop()
             telemetry.serving.set(0)
-            await _drain(server, gate, health, settings.grace)
+            await drain(server, gate, health, settings.grace)
+
+
+def _yield_to_the_loop() -> None:
+    """Has a thread that decodes go after the event loop, which would else refuse what is too much too late.
+
+    Measured on one core with twice the pictures that it can take, and deadlines of 500 ms: goodput 0.79 of capacity
+    instead of 0.21.
+    """
+    if sys.platform == "linux":  # where a thread has a nice value of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _DECODERS_NICE)
 
 
 def _build_telemetry(settings: GatewaySettings, stack: AsyncExitStack) -> Telemetry:
@@ -124,38 +119,6 @@ def _build_telemetry(settings: GatewaySettings, stack: AsyncExitStack) -> Teleme
     tracing = start_tracing(settings.otlp, settings.trace_sample)
     stack.push_async_callback(asyncio.to_thread, tracing.close)  # it waits for what is still to be sent
     return Telemetry(log_sample=settings.log_sample, tracing=tracing)
-
-
-def _build_server(settings: GatewaySettings, service: VisualSearchService, health: HealthService) -> grpc.aio.Server:
-    options = [
-        *_OPTIONS,
-        # Else a second server on the port would start, and take half of the calls.
-        ("grpc.so_reuseport", int(settings.workers > 1)),
-    ]
-    if settings.connection_age:
-        options.append(("grpc.max_connection_age_ms", round(settings.connection_age * 1000)))
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=settings.max_calls)
-    visual_search_pb2_grpc.add_VisualSearchServiceServicer_to_server(service, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    if settings.reflection:
-        reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
-    return server
-
-
-def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> int:
-    credentials = None
-    if settings.tls_cert and settings.tls_key:
-        credentials = make_credentials(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    elif settings.keys:
-        _LOG.warning("API keys travel in clear text: give SOSIE_TLS_CERT, or put what ends TLS in front")
-    try:
-        if credentials:
-            return server.add_secure_port(settings.listen, credentials)
-        return server.add_insecure_port(settings.listen)
-    except RuntimeError as error:
-        raise OSError(
-            f"cannot listen on {settings.listen}: the port is taken, or the host is not this machine"
-        ) from error
 
 
 def _serve_metrics(stack: AsyncExitStack, address: str, worker: int, telemetry: Telemetry) -> None:
@@ -171,21 +134,14 @@ def _serve_metrics(stack: AsyncExitStack, address: str, worker: int, telemetry: 
     stack.callback(server.shutdown)
 
 
-async def _drain(server: grpc.aio.Server, gate: Gate, health: HealthService, grace: float) -> None:
-    """Ends the server so that every call gets an answer: those under way theirs, later ones a refusal.
-
-    What arrives between `server.stop` and a client's hearing of it is lost, so that moment should be a quiet one:
-    callers who wait for an answer before they ask again are all held by then.
-    """
-    gate.close()
-    await gate.wait_quiet(_QUIET, _QUIET_LIMIT)
-    stopping = asyncio.create_task(server.stop(grace + _FLUSH))  # closes the port and tells every client
-    await asyncio.sleep(_QUIET)
-    gate.refuse()
-    health.end_watches()
-    await gate.wait_empty(grace)
-    await server.stop(_FLUSH)
-    await stopping
+async def _watch(backends: Backends, looked: Callable[[], Awaitable[None]]) -> None:
+    """Watches for ever, also after an error that nobody expected: else health would say for ever what it said last."""
+    while True:
+        try:
+            await backends.watch(looked)
+        except Exception:  # noqa: BLE001 -- told with its traceback
+            _LOG.exception("watching Triton and Milvus failed, and begins anew")
+        await asyncio.sleep(_WATCH_PAUSE)
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -4,19 +4,18 @@ Every problem is told at once, also where two settings do not go together: such 
 fields and sees those before it that are right. No message repeats a value, for some hold secrets.
 """
 
-import contextlib
 import os
 import sys
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sosie.gateway.certificates import check_authorities, check_pair
 from sosie.gateway.keys import read_keys
+from sosie.gateway.settings_file import FileSource, file_names, read_file
 
 
 def _check_address(address: str) -> str:
@@ -130,7 +129,7 @@ class GatewaySettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         given = {**env_settings(), **init_settings()}
-        return init_settings, env_settings, _FileSource(settings_cls, given.get("config"))
+        return init_settings, env_settings, FileSource(settings_cls, given.get("config"))
 
     @classmethod
     def load(cls) -> Self:
@@ -148,8 +147,8 @@ class GatewaySettings(BaseSettings):
     @classmethod
     def _check_config(cls, path: Path | None) -> Path | None:
         if path is not None:
-            names = _names(cls)
-            unknown = sorted(_read_file(path).keys() - names)
+            names = file_names(cls)
+            unknown = sorted(read_file(path).keys() - names)
             if unknown:
                 told = [
                     f"{name} (did you mean {close[0]}?)" if (close := get_close_matches(name, names)) else name
@@ -232,28 +231,3 @@ def describe_problems(error: ValidationError) -> list[str]:
 
 def _name(place: tuple[int | str, ...]) -> str:
     return f"SOSIE_{'_'.join(str(part) for part in place).upper()}"
-
-
-def _read_file(path: Any) -> dict[str, Any]:
-    """What a settings file says. Raises ValueError in the words of an operator."""
-    try:
-        return tomllib.loads(Path(path).read_text())
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"is no TOML: {error}") from error
-
-
-class _FileSource(InitSettingsSource):
-    """What the file says under the names of settings; what is wrong with the file is told by the field `config`."""
-
-    def __init__(self, settings_cls: type[BaseSettings], path: Any) -> None:
-        said: dict[str, Any] = {}
-        if path is not None:
-            with contextlib.suppress(ValueError):
-                said = _read_file(path)
-        super().__init__(settings_cls, {name: value for name, value in said.items() if name in _names(settings_cls)})
-
-
-def _names(settings_cls: type[BaseSettings]) -> set[str]:
-    return settings_cls.model_fields.keys() - {"config"}
