@@ -169,14 +169,16 @@ async def test_backends_are_told_of_the_call(telemetry: Telemetry) -> None:
         await asyncio.sleep(0)
         return outgoing.METADATA.get()
 
-    traced, plain = await asyncio.gather(
+    traced, plain, unnamed = await asyncio.gather(
         *(
             answer(("x-request-id", "one"), ("traceparent", trace), ("tracestate", "a=1")),
             answer(("x-request-id", "two")),
+            answer(("user-agent", "shop")),
         )
     )
     assert traced == (("x-request-id", "one"), ("traceparent", trace), ("tracestate", "a=1"))
     assert plain == (("x-request-id", "two"),)
+    assert unnamed == ()
 
 
 async def test_steps_of_a_search(gateway: Gateway, stub: Any) -> None:

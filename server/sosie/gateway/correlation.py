@@ -38,10 +38,17 @@ class TraceParent:
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """What a caller's metadata says of its call."""
+    """What a caller's metadata says of its call; `named` is whether the request id is the caller's own."""
 
     request_id: str
+    named: bool
     parent: TraceParent | None
+
+    @property
+    def metadata(self) -> Metadata:
+        """What goes along to the backends: the caller's own names alone, since others mean nothing there."""
+        named = ((REQUEST_ID, self.request_id),) if self.named else ()
+        return named + self.parent.metadata if self.parent else named
 
 
 class CorrelationReader:
@@ -62,9 +69,10 @@ class CorrelationReader:
                     traceparent = value
                 elif name == "tracestate":
                     tracestate = value
-        if not (0 < len(request_id) <= MAX_REQUEST_ID and request_id.isascii() and request_id.isprintable()):
+        named = 0 < len(request_id) <= MAX_REQUEST_ID and request_id.isascii() and request_id.isprintable()
+        if not named:
             request_id = f"{self._prefix}-{next(self._count):x}"
-        return Correlation(request_id, read_traceparent(traceparent, tracestate) if traceparent else None)
+        return Correlation(request_id, named, read_traceparent(traceparent, tracestate) if traceparent else None)
 
 
 def read_traceparent(header: str, state: str = "") -> TraceParent | None:

@@ -70,9 +70,7 @@ class Observation:
         self._span = span
         self.steps = StepTimes(span.begin_step if span else None)
         """The call's own, in which it measures where its time goes."""
-        parent = correlation.parent
-        trace = span.metadata if span else parent.metadata if parent else ()
-        outgoing.METADATA.set((("x-request-id", correlation.request_id), *trace))
+        outgoing.METADATA.set(span.metadata if span else correlation.metadata)
 
     @property
     def request_id(self) -> str:

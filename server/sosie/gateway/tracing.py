@@ -9,6 +9,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import grpc
@@ -118,7 +119,7 @@ class Tracing:
                 "sosie.request_id": correlation.request_id,
             },
         )
-        return CallSpan(self._tracer, span)
+        return CallSpan(self._tracer, span, correlation)
 
     def close(self) -> None:
         """Exports what waits, within two seconds. Blocks."""
@@ -132,16 +133,20 @@ class Tracing:
 class CallSpan:
     """One sampled call's span, with a child for each of its steps."""
 
-    __slots__ = ("_context", "_span", "_tracer", "metadata", "trace_id")
+    __slots__ = ("_context", "_correlation", "_span", "_tracer", "trace_id")
 
-    def __init__(self, tracer: Tracer, span: Span) -> None:
+    def __init__(self, tracer: Tracer, span: Span, correlation: Correlation) -> None:
         self._tracer = tracer
         self._span = span
+        self._correlation = correlation
         self._context = set_span_in_context(span, Context())
         self.trace_id = format(span.get_span_context().trace_id, "032x")
         """In hexadecimal digits."""
-        self.metadata = _write_context(span.get_span_context())
-        """What names this span to the backends."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What names the call, below this span, to the backends."""
+        return self._name(self._span)
 
     def finish(self, code: grpc.StatusCode, reason: str) -> None:
         """The call was answered with `code`, for the table's `reason` where it is not OK."""
@@ -156,8 +161,7 @@ class CallSpan:
         """Begins the span of a step; what is returned ends it, with the error that ended the step."""
         kind = SpanKind.CLIENT if step in _ASKING else SpanKind.INTERNAL
         span = self._tracer.start_span(step, self._context, kind)
-        others = tuple(pair for pair in outgoing.METADATA.get() if pair[0] not in {"traceparent", "tracestate"})
-        before = outgoing.METADATA.set((*others, *_write_context(span.get_span_context())))
+        before = outgoing.METADATA.set(self._name(span))
 
         def end(error: BaseException | None) -> None:
             outgoing.METADATA.reset(before)
@@ -167,6 +171,9 @@ class CallSpan:
             span.end()
 
         return end
+
+    def _name(self, span: Span) -> Metadata:
+        return replace(self._correlation, parent=_write_context(span.get_span_context())).metadata
 
 
 class _Exporter(SpanExporter):
@@ -203,7 +210,7 @@ def _read_context(parent: TraceParent) -> SpanContext:
     )
 
 
-def _write_context(context: SpanContext) -> Metadata:
+def _write_context(context: SpanContext) -> TraceParent:
     trace_id, span_id = format(context.trace_id, "032x"), format(context.span_id, "016x")
     state = context.trace_state.to_header() if context.trace_state else ""
-    return TraceParent(trace_id, span_id, format(context.trace_flags, "02x"), state).metadata
+    return TraceParent(trace_id, span_id, format(context.trace_flags, "02x"), state)
