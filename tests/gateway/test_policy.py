@@ -1,10 +1,12 @@
 """The file of weights by category: what it may say, and which of its entries a category takes."""
 
 import doctest
+import tomllib
 
 import numpy as np
 import pytest
 
+from documented import ROOT, read_blocks, read_table
 from sosie.gateway import weighting
 from sosie.gateway.policy import Policy, PolicyError, choose_label
 
@@ -135,6 +137,20 @@ def test_what_is_no_policy(data: bytes, problem: str) -> None:
 def test_when_a_classifier_is_sure(probabilities: list[float], threshold: float, label: str | None) -> None:
     """The best label counts from the threshold on, and numbers that are none never."""
     assert choose_label(("boot", "dress", "hat"), np.array(probabilities, np.float32), threshold) == label
+
+
+def test_documented_policy() -> None:
+    """The file of the documentation is a policy, and its table says which of its entries each category takes."""
+    page = ROOT / "docs" / "ranking.md"
+    (block,) = read_blocks(page, "toml")
+    policy = Policy.read(block.encode())
+    assert len(policy.entries) == len([line for line in block.splitlines() if line.startswith("[")])
+    assert tomllib.loads(block)["threshold"] == policy.threshold
+    table = read_table(page, "| category of the question | takes |")
+    assert table
+    for category, taken in table:
+        entry = policy.find(category.split(" / "))
+        assert (" / ".join(entry.path) if entry else "") == taken
 
 
 def test_examples() -> None:

@@ -55,11 +55,12 @@ def clip(served_clip: ServedClip) -> Iterator[Client]:
 
 
 def test_a_picture_finds_itself(served_clip: ServedClip, clip: Client) -> None:
-    """A picture of the index comes first with the full score, by look and colour."""
+    """A picture of the index comes first, as similar as can be, by look and colour; uncalibrated, that is its score."""
     result = clip.search_by_image(served_clip.pictures[0], explain=True)
 
     assert result.space.name == served_clip.space
-    assert result.hits[0].score == pytest.approx(1, abs=1e-3)
+    assert result.hits[0].similarity == pytest.approx(1, abs=1e-3)
+    assert result.hits[0].score == result.hits[0].similarity
     assert {share.part for share in result.hits[0].shares} == {"look", "colour"}
 
 

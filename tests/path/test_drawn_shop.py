@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sosie.client import Client, Filter, IndexedPicture, InvalidRequest
+from sosie.engine.text import words_sentence
 from stack_fixtures import DrawnShop, Served, must_sosie, run_sosie
 
 pytestmark = pytest.mark.slow
@@ -113,6 +114,58 @@ def test_sentence_beside_picture(served: Served, client: Client) -> None:
     assert first_of_that_colour(f"{colour} sneaker") < first_of_that_colour(None)
 
 
+@dataclass(frozen=True)
+class Found:
+    """A product that a question found: what it scored, how similar it is, and whether it was asked for."""
+
+    score: float
+    similarity: float
+    right: bool
+
+
+def ask_for_products(served: Served, client: Client, kind: str) -> list[Found]:
+    """Asks for every second product by its first picture, by what the shop says of it, or by both.
+
+    What is said is the title for one half, category, brand and attributes for the other. Of the product itself the
+    other pictures count: of the one that asks nobody doubts that it fits.
+    """
+    products = [json.loads(line) for line in served.shop.catalog.read_text().splitlines()]
+    forms = [(p["title"], words_sentence(p["category_path"][-1], p["brand"], (), p["attributes"])) for p in products]
+    said = {product["product_id"]: form for product, form in zip(products, forms, strict=True)}
+    found = []
+    for place, product in enumerate(products[::2]):
+        form, own, asking = place % 2, product["product_id"], product["pictures"][0]
+        sentence = said[own][form] if "text" in kind else None
+        if kind == "text":
+            hits = client.search_by_text(sentence or "", group_by_product=False, top_k=40).hits
+        else:
+            path = served.shop.images / asking["path"]
+            hits = client.search_by_image(path, sentence=sentence, group_by_product=False, top_k=40).hits
+        best: dict[str, Found] = {}
+        for hit in hits:
+            name = hit.product.product_id
+            if kind == "text" or (name, hit.picture.id) != (own, asking["id"]):
+                right = name == own or (kind == "text" and said[name][form] == sentence)
+                best.setdefault(name, Found(hit.score, hit.similarity, right))
+        found += list(best.values())[:10]
+    return found
+
+
+def share_wrong(found: list[Found]) -> float:
+    assert len(found) > 100
+    return mean([int(not one.right) for one in found])
+
+
+def test_one_min_score_for_every_question(served: Served, client: Client) -> None:
+    """At one score pictures, sentences and both let a like share of wrong products through, at one similarity not."""
+    found = {kind: ask_for_products(served, client, kind) for kind in ("image", "text", "image+text")}
+    for cut in (0.8, 0.9):
+        wrong = [share_wrong([one for one in found[kind] if one.score >= cut]) for kind in found]
+        assert max(wrong) - min(wrong) < 0.15, (cut, wrong)
+    plain = [share_wrong([one for one in found[kind] if one.similarity >= 0.75]) for kind in found]
+    assert max(plain) - min(plain) > 0.25, plain
+
+
 def first_picture(served: Served, kind: str) -> Path:
     return served.shop.images / next(path for path, row in served.shop.truth.items() if row["kind"] == kind)
 
@@ -123,7 +176,8 @@ def test_named_picture_is_its_bytes(served: Served, client: Client) -> None:
     by_bytes = client.search_by_image(served.shop.images / path)
     by_name = client.search_by_image(IndexedPicture(row["shop"], row["product_id"], row["picture_id"]))
     assert [hit.product.product_id for hit in by_name.hits] == [hit.product.product_id for hit in by_bytes.hits]
-    assert by_name.hits[0].score == pytest.approx(1, abs=1e-3)
+    assert by_name.hits[0].similarity == pytest.approx(1, abs=1e-3)
+    assert 0.9 < by_name.hits[0].score <= 1
 
 
 def test_filters_hold(served: Served, client: Client) -> None:
