@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for name in calibrating.write_calibration(towers.encoders, calibrated):
         print(f"{arguments.repository / name}: written")
-    print("load the models anew to serve these scores; nothing has to be indexed again")
+    print("start Triton anew to serve these scores; nothing has to be indexed again")
     return 0
 
 
