@@ -26,6 +26,9 @@ MARGIN = 0.5
 TOLD = {(rule.code, rule.reason) for rule in RULES.values() if rule.code is not grpc.StatusCode.INTERNAL}
 """What a caller may be told."""
 
+ALONE = (("grpc.use_local_subchannel_pool", 1),)
+"""Makes a channel's connection its own: others of the process to the same address would share it."""
+
 _PAUSE = 0.02  # seconds between a caller's calls
 
 Ask = Callable[[Any, float], Any]
@@ -120,11 +123,11 @@ def must_be_told(outcomes: Collection[Outcome], deadline: float) -> None:
 
 
 class Callers:
-    """Callers, one for each name in `questions`, that ask one call after the other through one connection."""
+    """Callers, one for each name in `questions`, that ask one call after the other; a connection for all of them."""
 
     def __init__(self, address: str, *, deadline: float, questions: Collection[str] = COMMON) -> None:
         self.outcomes: list[Outcome] = []
-        self._channel = grpc.aio.insecure_channel(address)
+        self._channel = grpc.aio.insecure_channel(address, options=ALONE)
         self._deadline = deadline
         self._questions = questions
         self._changed = asyncio.Condition()

@@ -8,7 +8,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from faults.callers import Callers, ask, must_be_told, settle
+from faults.callers import ALONE, Callers, ask, must_be_told, settle
 from faults.conftest import House
 from faults.gateway_process import HealthWatch
 from faults.proxy import Proxy
@@ -24,8 +24,7 @@ SLOW = 20
 
 async def connect(stack: AsyncExitStack, address: str) -> Any:
     """A stub over a connection of its own."""
-    alone = [("grpc.use_local_subchannel_pool", 1)]
-    channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=alone))
+    channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=ALONE))
     return visual_search_pb2_grpc.VisualSearchServiceStub(channel)
 
 

@@ -101,6 +101,7 @@ async def test_outage(fault: Callable[[House], AbstractAsyncContextManager[None]
     assert slowest <= DEADLINE + MARGIN
     away = [outcome for outcome in callers.since(noticed) if outcome.began + outcome.seconds < over]
     assert {outcome.question for outcome in away if outcome.is_ok} == set(COMMON) - hit
+    assert max(outcome.seconds for outcome in away if not outcome.is_ok) < MARGIN, "known to be away: refused at once"
     assert {outcome.question for outcome in callers.since(began) if not outcome.is_ok} == hit
     after = callers.since(served)
     assert [outcome for outcome in after if not outcome.is_ok] == [], "health said SERVING"

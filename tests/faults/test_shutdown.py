@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 import grpc.aio
 import pytest
 
-from faults.callers import Callers, ask
+from faults.callers import MARGIN, Callers, ask
 from faults.conftest import House
 from faults.gateway_process import HealthWatch
 from sosie.v1 import visual_search_pb2_grpc
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 LIMIT = 60.0
 GRACE = 10.0
+BALANCER_WAIT = 1.0
 
 
 async def test_accepted_calls_are_answered(house: House) -> None:
@@ -41,21 +43,30 @@ async def test_accepted_calls_are_answered(house: House) -> None:
         assert "NOT_SERVING" in [status for _, status in health.said]
 
 
-async def test_sigterm_under_load(house: House) -> None:
-    """Under load each call around SIGTERM is answered or told UNAVAILABLE; none fails while health says SERVING."""
-    async with house.gateway(grace=GRACE) as gateway, HealthWatch(gateway.address) as health:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_under_load(workers: int, house: House) -> None:
+    """After SIGTERM calls are answered until health has long said NOT_SERVING, then told UNAVAILABLE; status 0."""
+    async with (
+        house.gateway(workers=workers, grace=GRACE, balancer_wait=BALANCER_WAIT) as gateway,
+        HealthWatch(gateway.address) as health,
+        AsyncExitStack() as stack,
+    ):
         await health.until("SERVING", limit=LIMIT)
-        async with Callers(
-            gateway.address, deadline=5, questions=["text", "image", "indexed", "classify"] * 4
-        ) as callers:
+        crowds = [await stack.enter_async_context(Callers(gateway.address, deadline=5)) for _ in range(4)]
+        for callers in crowds:
             await callers.until_all_answered(limit=LIMIT)
-            terminated = time.monotonic()
-            gateway.terminate()
-            assert await gateway.exit_status(limit=LIMIT) == 0
-            ended = time.monotonic()
+        terminated = time.monotonic()
+        gateway.terminate()
+        assert await gateway.exit_status(limit=LIMIT) == 0
+        ended = time.monotonic()
+        for callers in crowds:
             await callers.until_all_asked(limit=LIMIT)
     assert ended - terminated < GRACE
-    failed = [outcome for outcome in callers.outcomes if not outcome.is_ok]
     told = [moment for moment, status in health.said if status == "NOT_SERVING"][-1]
-    assert {outcome.code for outcome in failed} == {grpc.StatusCode.UNAVAILABLE}
-    assert min(outcome.began + outcome.seconds for outcome in failed) >= told
+    assert told - terminated < MARGIN
+    failed = [outcome for callers in crowds for outcome in callers.since(terminated) if not outcome.is_ok]
+    assert {(outcome.code, outcome.reason) for outcome in failed} <= {
+        (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+        (grpc.StatusCode.UNAVAILABLE, ""),  # nobody listens any more
+    }
+    assert min(outcome.began + outcome.seconds for outcome in failed) > terminated + BALANCER_WAIT
