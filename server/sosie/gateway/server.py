@@ -13,7 +13,7 @@ from sosie.gateway.health import HealthService
 from sosie.gateway.service import VisualSearchService
 from sosie.gateway.settings import GatewaySettings
 from sosie.gateway.tls import make_credentials
-from sosie.v1 import visual_search_pb2, visual_search_pb2_grpc
+from sosie.v1 import visual_search_pb2
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def build_server(settings: GatewaySettings, service: VisualSearchService, health
     if settings.connection_age:
         options.append(("grpc.max_connection_age_ms", round(settings.connection_age * 1000)))
     server = grpc.aio.server(options=options, maximum_concurrent_rpcs=settings.max_calls)
-    visual_search_pb2_grpc.add_VisualSearchServiceServicer_to_server(service, server)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, service.handlers()),))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import grpc
 import numpy as np
@@ -14,7 +14,7 @@ from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, In
 from sosie.engine.image import Crop
 from sosie.engine.inference import Classifier
 from sosie.engine.labels import label_sentences, score_labels
-from sosie.engine.search import Hit, Wanted, find
+from sosie.engine.search import Breadth, Wanted, find
 from sosie.engine.space import Parts, Query, build_query
 from sosie.gateway import answers, questions
 from sosie.gateway.admission import Admission
@@ -29,12 +29,11 @@ from sosie.gateway.telemetry import METHODS, Telemetry
 from sosie.gateway.text_embeddings import TextEmbeddings
 from sosie.gateway.weighting import Category, Weighting, run_beside
 from sosie.v1 import visual_search_pb2 as pb
-from sosie.v1 import visual_search_pb2_grpc
 
-_Response = TypeVar("_Response")
+_Handle = Callable[[Any, Call], Awaitable[bytes]]
 
 
-class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
+class VisualSearchService:
     """Answers with what `backends` know; `decoders` are the threads that pictures are decoded in.
 
     Of each method `slots` calls are worked on at once and `queue` wait; a call without a deadline gets
@@ -61,6 +60,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
         self._keyring = keyring
         self._weighting = weighting
         self._inputs = Inputs(backends.store, decoders)
+        self._breadth = Breadth()
         self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
         self._telemetry = telemetry
         self._default_deadline = default_deadline
@@ -70,18 +70,21 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
             telemetry.in_flight.labels(method).set_function(partial(getattr, admission, "in_flight"))
             telemetry.queued.labels(method).set_function(partial(getattr, admission, "waiting"))
 
-    async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
-        return await self._answer("Classify", self._classify, request, context)
+    def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
+        """What a server calls for each rpc. Requests come as messages, answers leave as bytes (see answers)."""
+        rpcs: dict[str, tuple[_Handle, Any]] = {
+            "Classify": (self._classify, pb.ClassifyRequest),
+            "SearchByImage": (self._search_by_image, pb.SearchByImageRequest),
+            "SearchByText": (self._search_by_text, pb.SearchByTextRequest),
+        }
+        return {
+            method: grpc.unary_unary_rpc_method_handler(
+                partial(self._answer, method, handle), request_deserializer=request.FromString
+            )
+            for method, (handle, request) in rpcs.items()
+        }
 
-    async def SearchByImage(self, request: pb.SearchByImageRequest, context: Any) -> pb.SearchByImageResponse:
-        return await self._answer("SearchByImage", self._search_by_image, request, context)
-
-    async def SearchByText(self, request: pb.SearchByTextRequest, context: Any) -> pb.SearchByTextResponse:
-        return await self._answer("SearchByText", self._search_by_text, request, context)
-
-    async def _answer(
-        self, method: str, handle: Callable[[Any, Call], Awaitable[_Response]], request: Any, context: Any
-    ) -> _Response:
+    async def _answer(self, method: str, handle: _Handle, request: Any, context: Any) -> bytes:
         """Runs a call within its deadline; errors leave by the one table."""
         metadata = context.invocation_metadata()
         observation = self._telemetry.observe(method, metadata)
@@ -115,15 +118,15 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
                 return BackendUnavailableError(str(problem))
         return error
 
-    async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
+    async def _classify(self, request: pb.ClassifyRequest, call: Call) -> bytes:
         crop = questions.read_image(request.image)
         top_k = questions.read_labels_wanted(request)
         classifiers = self._backends.classifiers()
         label_sets = questions.read_label_sets(request.label_sets, classifiers)
         if request.image.HasField("indexed") and any(label_set.HasField("served") for label_set in label_sets):
             raise InputError("label_sets", "an indexed picture can be scored against free labels only: send its bytes")
-        response = pb.ClassifyResponse()
         async with call:
+            classifications = []
             embedder, parts = None, None
             for label_set in label_sets:
                 if label_set.HasField("served"):
@@ -135,12 +138,8 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
                         embedder = self._backends.for_labels()
                         parts = await self._inputs.image_parts(embedder, request.image, crop, call)
                     found = await self._score_free(embedder, label_set.free, parts, top_k, call)
-                response.classifications.append(found)
-        if embedder:
-            space = embedder.space
-            response.space.CopyFrom(answers.write_space(space, {space.label_part: 1.0}))
-        response.step_times.extend(answers.write_steps(call.steps))
-        return response
+                classifications.append(found)
+        return answers.write_classified(classifications, space=embedder.space if embedder else None, steps=call.steps)
 
     async def _score_free(
         self, embedder: Embedder, free: pb.FreeLabels, parts: Parts, top_k: int, call: Call
@@ -193,7 +192,7 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
             self._weighting.recognise(self._backends.classifiers(), label_set, score),
         )
 
-    async def _search_by_image(self, request: pb.SearchByImageRequest, call: Call) -> pb.SearchByImageResponse:
+    async def _search_by_image(self, request: pb.SearchByImageRequest, call: Call) -> bytes:
         crop = questions.read_image(request.image)
         sentence = questions.read_sentence(request.sentence) if request.HasField("sentence") else None
         wanted = questions.read_wanted(request.options)
@@ -203,13 +202,9 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
             image, category = await self._see(embedder, request, crop, call)
             text = await self._texts.embed(embedder, sentence, call) if sentence else None
             query, category = self._build(embedder, weights, category, image, text)
-            hits = await self._find(query, wanted, call)
-        response = pb.SearchByImageResponse(
-            space=answers.write_space(query.space, query.weights, category), step_times=answers.write_steps(call.steps)
-        )
-        return answers.write_hits(response, hits, grouped=wanted.group_by_product)
+            return await self._find(query, category, wanted, call)
 
-    async def _search_by_text(self, request: pb.SearchByTextRequest, call: Call) -> pb.SearchByTextResponse:
+    async def _search_by_text(self, request: pb.SearchByTextRequest, call: Call) -> bytes:
         sentence = questions.read_sentence(request.sentence)
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
@@ -217,14 +212,21 @@ class VisualSearchService(visual_search_pb2_grpc.VisualSearchServiceServicer):
             embedder = await self._backends.for_search()
             text = await self._texts.embed(embedder, sentence, call)
             query, category = self._build(embedder, weights, wanted.filter.category_prefix, None, text)
-            hits = await self._find(query, wanted, call)
-        response = pb.SearchByTextResponse(
-            space=answers.write_space(query.space, query.weights, category), step_times=answers.write_steps(call.steps)
-        )
-        return answers.write_hits(response, hits, grouped=wanted.group_by_product)
+            return await self._find(query, category, wanted, call)
 
-    async def _find(self, query: Query, wanted: Wanted, call: Call) -> list[Hit]:
-        return await find(self._backends.store, query, wanted, timeout=call.left(), steps=call.steps)
+    async def _find(self, query: Query, category: Category, wanted: Wanted, call: Call) -> bytes:
+        """The answer to a search; `category` is where the query's weights come from."""
+        hits = await find(
+            self._backends.store, query, wanted, timeout=call.left(), steps=call.steps, breadth=self._breadth
+        )
+        return answers.write_found(
+            hits,
+            grouped=wanted.group_by_product,
+            space=query.space,
+            weights=query.weights,
+            category=category,
+            steps=call.steps,
+        )
 
     def _build(
         self, embedder: Embedder, weights: dict[str, float], category: Category, image: Parts | None, text: Parts | None
