@@ -39,6 +39,7 @@ CALLERS = 16
 POINTS = 40
 DEADLINE = 20.0
 TEXT_CACHE = 1024
+EXPECTED = {"OK or cancelled", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
 LARGE = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
 
 Ask = Callable[[Any], Awaitable[Any]]
@@ -157,6 +158,8 @@ async def soak(options: argparse.Namespace) -> None:
     print(f"files    {points[0].files} -> {points[-1].files}")
     print(f"threads  {points[0].threads} -> {points[-1].threads}")
     print("         " + ", ".join(f"{name} {count:,}" for name, count in soaking.codes.most_common()))
+    if unexpected := soaking.codes.keys() - EXPECTED:
+        raise SystemExit(f"nobody should have been told {', '.join(sorted(unexpected))}")
 
 
 def main() -> None:
