@@ -25,7 +25,7 @@ def read_jpeg(data: bytes) -> ImageFile:
     """The facts, and the file without its metadata. Raises InputError, struct.error and IndexError."""
     kept, frame = [data[:2]], b""
     progressive = False
-    orientation, profile = 1, dict[int, bytes]()
+    orientation, profile = 1, dict[bytes, bytes]()
     position = 2
     for _ in range(MAX_SEGMENTS):
         marker, start, position = _find_segment(data, position)
@@ -40,7 +40,7 @@ def read_jpeg(data: bytes) -> ImageFile:
         elif marker == _EXIF and body.startswith(b"Exif\0\0") and orientation == 1:
             orientation = read_orientation(body[6:])
         elif marker == _ICC and body.startswith(b"ICC_PROFILE\0"):
-            profile[body[12]] = body[14:]  # after its number, counted from 1, and how many there are
+            profile[body[12:13]] = body[14:]  # after its number and how many there are
         if marker not in _LEFT_OUT or _tells_colours(marker, body):
             kept.append(data[start:position])
     else:
