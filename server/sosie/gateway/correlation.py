@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sosie.engine.outgoing import Metadata
 
@@ -36,8 +37,7 @@ class TraceParent:
         return (header, ("tracestate", self.state)) if self.state else (header,)
 
 
-@dataclass(frozen=True, slots=True)
-class Correlation:
+class Correlation(NamedTuple):
     """What a caller's metadata says of its call; `named` is whether the request id is the caller's own."""
 
     request_id: str

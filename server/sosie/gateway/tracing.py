@@ -9,7 +9,6 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 
 import grpc
@@ -173,7 +172,7 @@ class CallSpan:
         return end
 
     def _name(self, span: Span) -> Metadata:
-        return replace(self._correlation, parent=_write_context(span.get_span_context())).metadata
+        return self._correlation._replace(parent=_write_context(span.get_span_context())).metadata
 
 
 class _Exporter(SpanExporter):
