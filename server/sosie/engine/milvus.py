@@ -32,7 +32,7 @@ from sosie.engine.store import MAX_ROWS, Digests, Filter, Match, Row
 # The server fills these two in by its own clock, see ConsistencyLevel in milvus' common.proto.
 _BOUNDED = Consistency(ConsistencyLevel.Bounded, 2)
 _STRONG = Consistency(ConsistencyLevel.Strong, 0)
-_ANY = 1
+_SESSION = Consistency(ConsistencyLevel.Session, 1)  # any state, where the server tells no time of what was written
 
 
 class MilvusStore:
@@ -47,7 +47,7 @@ class MilvusStore:
         # Strong would wait for the server's next tick of its clock, 0.2 s, in every call. Bounded sees all but the
         # last seconds, also of a server that was started anew; Session sees what was written from here, but for what
         # was deleted: servers of 2.3 do not tell when that was, and pymilvus then asks for any state at all.
-        self._level: int = ConsistencyLevel.Bounded
+        self._consistency = _BOUNDED
         self._channel = MilvusChannel(uri)
         self._requests = Requests(collection)
         self._client = ThreadedClient(self._channel, collection)
@@ -80,8 +80,8 @@ class MilvusStore:
     async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
         data = [to_record(row) for row in rows]
         if data:
-            if self._level == ConsistencyLevel.Bounded:
-                self._level = ConsistencyLevel.Session
+            if self._consistency is _BOUNDED:
+                self._consistency = _SESSION
             await self._client.run(lambda client, name, left: client.upsert(name, data, timeout=left), timeout)
 
     async def flush(self, *, timeout: float) -> None:
@@ -93,14 +93,14 @@ class MilvusStore:
 
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
         if keys:
-            self._level = ConsistencyLevel.Strong
+            self._consistency = _STRONG
             await self._client.run(
                 lambda client, name, left: client.delete(name, ids=list(keys), timeout=left), timeout
             )
 
     async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
         request = self._requests.search(
-            vector, limit=min(limit, MAX_ROWS), expression=render_filter(filter), consistency=self._consistency()
+            vector, limit=min(limit, MAX_ROWS), expression=render_filter(filter), consistency=self._since()
         )
         return read_matches(await self._ask("Search", request, timeout))
 
@@ -131,17 +131,16 @@ class MilvusStore:
         await self._client.close()
         await self._channel.close()
 
-    def _consistency(self) -> Consistency:
-        if self._level == ConsistencyLevel.Bounded:
-            return _BOUNDED
-        if self._level == ConsistencyLevel.Strong:
-            return _STRONG
+    def _since(self) -> Consistency:
+        """How fresh the next answer must be."""
+        if self._consistency is not _SESSION:
+            return self._consistency
         target = self._channel.target  # known: a write came before
         written = get_collection_ts(self.collection, target.address, target.db_name) if target else None
-        return Consistency(self._level, written or _ANY)
+        return Consistency(_SESSION.level, written) if written else _SESSION
 
     async def _query(self, fields: Sequence[str], expression: str, timeout: float) -> Any:
-        request = self._requests.query(fields, expression=expression, consistency=self._consistency())
+        request = self._requests.query(fields, expression=expression, consistency=self._since())
         return await self._ask("Query", request, timeout)
 
     async def _ask(self, method: str, request: bytes, timeout: float) -> Any:

@@ -94,7 +94,7 @@ async def find(
     """
     search = _Search(store, query, wanted, time.monotonic() + timeout, steps, breadth or Breadth())
     groups = await search.find_groups()
-    pictures = [tuple(map(search.score, group[:_MAX_PICTURES])) for group in groups]
+    pictures = [tuple(search.score(group)) for group in groups]
     shares: dict[str, dict[str, tuple[float, float]]] = {}
     if wanted.explain and groups:
         rows = await search.fetch([group[0].key for group in groups])
@@ -106,7 +106,7 @@ _Group: TypeAlias = list[Match]
 """The rows of one hit, the best first."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Search:
     """One question. `deadline` is on the monotonic clock."""
 
@@ -153,7 +153,7 @@ class _Search:
 
     async def complete(self, groups: list[_Group]) -> list[_Group]:
         """The same products with all of their pictures: asks for those that have more than were met on the way."""
-        lacking = tuple(group[0].product_key for group in groups if len(group) < _count_pictures(group))
+        lacking = tuple(group[0].product_key for group in groups if not _is_whole(group))
         if not lacking:
             return groups
         found = await self.ask(
@@ -180,20 +180,19 @@ class _Search:
         Equal rows need not come with equal inner products: libraries add in other orders, and for the last rows of a
         block in another one than for the rest.
         """
-        matches.sort(key=_DOT, reverse=True)
+        tie = _TIE * self.query.total
+        if not _descends(matches, tie):
+            matches.sort(key=_DOT, reverse=True)
+            before = level = math.inf
+            for place, match in enumerate(matches):
+                if before - match.dot > tie:
+                    level = match.dot
+                before = match.dot
+                matches[place] = match._replace(dot=level)
+            matches.sort(key=lambda match: (-match.dot, match.key))
         while matches and not self.is_hit(matches[-1].dot):
             matches.pop()
-        tie = _TIE * self.query.total
-        before = level = math.inf
-        ties = False
-        for place, match in enumerate(matches):
-            if before - match.dot > tie:
-                level = match.dot
-            else:
-                matches[place] = match._replace(dot=level)
-                ties = True
-            before = match.dot
-        return sorted(matches, key=lambda match: (-match.dot, match.key)) if ties else matches
+        return matches
 
     def group(self, ordered: Sequence[Match]) -> list[_Group]:
         """Rows by product, in the order of each product's best; one by one where hits are not grouped."""
@@ -207,21 +206,28 @@ class _Search:
     def is_hit(self, dot: float) -> bool:
         return dot > 0 and self.query.score(dot) >= self.wanted.min_score
 
-    def score(self, match: Match) -> ScoredPicture:
-        return ScoredPicture(
-            match.key,
-            match.product_key,
-            self.query.score(match.dot),
-            match.payload(),
-            match.position,
-            self.query.similarity(match.dot),
-        )
+    def score(self, group: _Group) -> list[ScoredPicture]:
+        score, similarity = self.query.score, self.query.similarity
+        return [
+            ScoredPicture(key, product_key, score(dot), payload(), position, similarity(dot))
+            for key, product_key, position, _, dot, payload in group[:_MAX_PICTURES]
+        ]
 
 
 _DOT = attrgetter("dot")
 
 
-def _count_pictures(group: _Group) -> int:
-    """How many pictures the product has, by its rows: as many as it can have where one of them does not tell."""
-    counts = [match.pictures for match in group]
-    return max(counts) if all(counts) else _MAX_PICTURES
+def _descends(matches: Sequence[Match], tie: float) -> bool:
+    """Whether each row is further away than the one before it: so it is but for ties."""
+    before = math.inf
+    for match in matches:
+        if before - match.dot <= tie:
+            return False
+        before = match.dot
+    return True
+
+
+def _is_whole(group: _Group) -> bool:
+    """Whether there are as many rows of a product as its rows tell that it has pictures, or as it can have."""
+    counts = [match.pictures for match in group]  # 0: the row does not tell
+    return len(group) >= (max(counts) if min(counts) else _MAX_PICTURES)

@@ -35,7 +35,16 @@ def write_field(number: int, content: bytes) -> bytes:
     >>> write_field(2, b"hey").hex(" ")
     '12 03 68 65 79'
     """
-    return write_varint(number << 3 | _LENGTH_DELIMITED) + write_varint(len(content)) + content
+    return begin_field(number, len(content)) + content
+
+
+def begin_field(number: int, size: int) -> bytes:
+    """What stands before the `size` bytes of such a field.
+
+    >>> begin_field(2, 3).hex(" ")
+    '12 03'
+    """
+    return write_varint(number << 3 | _LENGTH_DELIMITED) + write_varint(size)
 
 
 def float_tag(number: int) -> bytes:
