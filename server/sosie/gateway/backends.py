@@ -147,10 +147,14 @@ class Backends:
             raise problem
 
     async def watch(self, looked: Callable[[], Awaitable[None]]) -> None:
-        """Checks both for ever, each at its own pace, and calls `looked` after each look at one of them."""
-        await asyncio.gather(
-            self._watch(self._refresh_models, looked), self._watch(self._refresh_store, looked), self._count_runs()
-        )
+        """Checks both for ever, each at its own pace, and calls `looked` after each look at one of them.
+
+        Raises an ExceptionGroup of what nobody expected, with none of the checks left running.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(self._refresh_models, looked))
+            group.create_task(self._watch(self._refresh_store, looked))
+            group.create_task(self._count_runs())
 
     async def _watch(self, refresh: Callable[[], Awaitable[None]], looked: Callable[[], Awaitable[None]]) -> None:
         while True:
