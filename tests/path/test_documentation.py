@@ -43,6 +43,7 @@ LEFT_OUT = {
     "sosie gateway ": "serves until it is stopped",
     "sosie train classifier ": "takes minutes, and photographs; tests/training/test_train_command.py runs it",
     "python benchmarks/real_catalogs.py ": "needs photographs",
+    "python benchmarks/": "takes minutes, and is for people to read",
     "sosie evaluate --catalog real.jsonl ": "needs photographs",
     "sosie evaluate --catalog .sosie/shop/catalog.jsonl ": "tests/training/test_evaluate_command.py runs it",
     "sosie evaluate classification ": "needs a classifier; tests/training/test_evaluate_command.py trains one",
