@@ -21,6 +21,7 @@ from sosie.gateway.backends import Backends
 from sosie.gateway.gate import Gate
 from sosie.gateway.health import HealthService
 from sosie.gateway.keys import Keyring
+from sosie.gateway.lag import LoopLag
 from sosie.gateway.server import SERVICE, bind, build_server, drain
 from sosie.gateway.service import VisualSearchService
 from sosie.gateway.settings import GatewaySettings, port_of
@@ -66,6 +67,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
         stack.push_async_callback(backends.close)
         telemetry = _build_telemetry(settings, stack)
         gate = Gate()
+        lag = LoopLag()
         service = VisualSearchService(
             backends,
             decoders=stack.enter_context(ThreadPoolExecutor(_DECODERS, "decode", _yield_to_the_loop)),
@@ -77,6 +79,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             gate=gate,
             keyring=Keyring(settings.keys, share=1 / settings.workers),
             weighting=Weighting(settings.policy),
+            lag=lag,
         )
         health = HealthService(("", SERVICE))
         server = build_server(settings, service, health)
@@ -90,8 +93,8 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
             telemetry.note_models(backends.served, backends.space)
 
         await tell_health()
-        watching = asyncio.create_task(_watch(backends, tell_health))
-        stack.push_async_callback(_cancel, watching)
+        for watching in (_watch(backends, tell_health), lag.watch()):
+            stack.push_async_callback(_cancel, asyncio.create_task(watching))
         await server.start()
         try:
             yield Gateway(port, telemetry, health)

@@ -25,6 +25,7 @@ from sosie.gateway.errors import find_rule, to_status
 from sosie.gateway.gate import Gate
 from sosie.gateway.inputs import Inputs
 from sosie.gateway.keys import Keyring
+from sosie.gateway.lag import LoopLag
 from sosie.gateway.telemetry import METHODS, Telemetry
 from sosie.gateway.text_embeddings import TextEmbeddings
 from sosie.gateway.weighting import Category, Weighting, run_beside
@@ -38,7 +39,8 @@ class VisualSearchService:
 
     Of each method `slots` calls are worked on at once and `queue` wait; a call without a deadline gets
     `default_deadline` seconds. The vectors of the last `text_cache` sentences are kept. `gate` tells which calls
-    still come in, `keyring` whose; `weighting` gives questions the weights of their category.
+    still come in, `keyring` whose; `weighting` gives questions the weights of their category. What `lag` tells is
+    taken off every deadline: the answer, too, will wait for the loop.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class VisualSearchService:
         gate: Gate,
         keyring: Keyring,
         weighting: Weighting,
+        lag: LoopLag,
     ) -> None:
         self._backends = backends
         self._gate = gate
         self._keyring = keyring
         self._weighting = weighting
+        self._lag = lag
         self._inputs = Inputs(backends.store, decoders)
         self._breadth = Breadth()
         self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
@@ -95,7 +99,7 @@ class VisualSearchService:
             async with self._gate:
                 caller = self._keyring.admit(metadata)
                 seconds = context.time_remaining()
-                left = self._default_deadline if seconds is None else seconds
+                left = (self._default_deadline if seconds is None else seconds) - self._lag.seconds
                 response = await handle(request, Call(left, self._admissions[method], observation.steps))
             code = grpc.StatusCode.OK
         except Exception as raised:  # noqa: BLE001 - nothing leaves but by the table
