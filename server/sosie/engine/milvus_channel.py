@@ -86,11 +86,7 @@ class MilvusChannel:
             await asyncio.to_thread(_release_lite, self.uri)
 
     async def _connect(self, timeout: float) -> tuple[grpc.aio.Channel, dict[str, _Call]]:
-        try:
-            # Opening a .db takes seconds, and none where it is open already.
-            target = await asyncio.wait_for(asyncio.to_thread(self.open), timeout)
-        except TimeoutError as error:
-            raise timed_out(self.uri) from error
+        target = await self._open_lite(timeout) if self.uri.endswith(".db") else self.open()
         loop = asyncio.get_running_loop()
         if loop not in self._calls:  # others may have waited for the same
             if target.get_handler_kwargs().get("secure"):
@@ -107,6 +103,13 @@ class MilvusChannel:
             }
             self._calls[loop] = (channel, calls)
         return self._calls[loop]
+
+    async def _open_lite(self, timeout: float) -> ConnectionConfig:
+        """Opening a .db takes seconds, and none where it is open already."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self.open), timeout)
+        except TimeoutError as error:
+            raise timed_out(self.uri) from error
 
     def open(self) -> ConnectionConfig:
         """Finds out the address; a .db is opened, and served on loopback. For any thread."""

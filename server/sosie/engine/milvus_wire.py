@@ -22,7 +22,9 @@ _EF = 512  # recall@10 of 0.998 or more for every kind of question, with 256 it 
 _HEADS = 256
 _PAYLOADS = 1024  # mostly a kilobyte each, never more than 115
 _FIELDS = ("product_key", "position", "payload")
-_PLACEHOLDER = common_pb2.PlaceholderValue(tag="$0", type=common_pb2.PlaceholderType.FloatVector).SerializeToString()
+_PLACEHOLDER: bytes = common_pb2.PlaceholderValue(
+    tag="$0", type=common_pb2.PlaceholderType.FloatVector
+).SerializeToString()
 
 
 class Consistency(NamedTuple):
