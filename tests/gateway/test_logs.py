@@ -13,7 +13,7 @@ import pytest
 
 from sosie.engine.errors import BackendUnavailableError, InputError, NotIndexedError
 from sosie.gateway.admission import OverloadedError
-from sosie.gateway.correlation import MAX_REQUEST_ID, CorrelationReader, read_traceparent
+from sosie.gateway.correlation import MAX_REQUEST_ID, read_traceparent
 from sosie.gateway.errors import find_rule
 from sosie.gateway.logs import LINES_A_SECOND, BoundedHandler, JsonFormatter, TextFormatter
 from sosie.gateway.telemetry import Telemetry
@@ -194,16 +194,18 @@ def test_text_stays_on_its_line() -> None:
 @pytest.mark.parametrize("given", ["", "x" * (MAX_REQUEST_ID + 1), "é", "a\tb"])
 def test_request_ids_that_are_replaced(given: str) -> None:
     """A request id that is missing, too long or not printable ASCII is replaced by one of the gateway's."""
-    reader = CorrelationReader()
-    made = {reader.read([("x-request-id", given)]).request_id for _ in range(3)}
+    telemetry = Telemetry()
+    observed = [telemetry.observe("Classify", [("x-request-id", given)]) for _ in range(3)]
+    made = {observation.request_id for observation in observed}
     assert len(made) == 3
     assert given not in made
+    assert made == {observation.request_id for observation in observed}
 
 
 @pytest.mark.parametrize("given", ["x" * MAX_REQUEST_ID, "7f3a", "order 7"])
 def test_request_ids_that_are_kept(given: str) -> None:
     """A caller's own request id is kept as it is."""
-    assert CorrelationReader().read([("other", "no"), ("x-request-id", given)]).request_id == given
+    assert Telemetry().observe("Classify", [("other", "no"), ("x-request-id", given)]).request_id == given
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from sosie.engine.errors import BackendError
+from sosie.engine.wire import begin_field
 
 Outputs = dict[str, npt.NDArray[np.float32]]
 """By name, each [n, size]."""
@@ -22,7 +23,6 @@ Outputs = dict[str, npt.NDArray[np.float32]]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-_LENGTH_DELIMITED = 2  # protobuf's wire type of bytes
 _MAX_REMEMBERED = 512  # shapes: a text model sees one for each number of tokens
 
 
@@ -70,7 +70,7 @@ class InferenceCodec:
             request.parameters["priority"].uint64_param = self._priority
         field_number = service_pb2.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
         head: bytes = request.SerializeToString()
-        return head + _bytes_header(field_number, math.prod(shape) * dtype.itemsize)
+        return head + begin_field(field_number, math.prod(shape) * dtype.itemsize)
 
     def _parse(self, reply: bytes, rows: int) -> Outputs:
         """Reads a reply by protobuf, and remembers where its tensors lie."""
@@ -120,7 +120,7 @@ class _Layout:
 def _find_tensors(reply: bytes, names: list[str], raws: list[bytes]) -> _Layout | None:
     """The layout of a reply whose tensors are its last fields, as Triton writes them; None for another."""
     field_number = service_pb2.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER
-    headers = [_bytes_header(field_number, len(raw)) for raw in raws]
+    headers = [begin_field(field_number, len(raw)) for raw in raws]
     tail = b"".join(part for pair in zip(headers, raws, strict=True) for part in pair)
     if not reply.endswith(tail):
         return None
@@ -134,21 +134,6 @@ def _find_tensors(reply: bytes, names: list[str], raws: list[bytes]) -> _Layout 
         tensors.append((name, start, offset))
         before = b""
     return _Layout(tuple(fixed), tuple(tensors))
-
-
-def _bytes_header(field_number: int, size: int) -> bytes:
-    """What stands before `size` bytes of a field in protobuf's wire format."""
-    return _varint(field_number << 3 | _LENGTH_DELIMITED) + _varint(size)
-
-
-def _varint(number: int) -> bytes:
-    """Protobuf's variable-length integer: seven bits a byte, the lowest first, the top bit set on all but the last."""
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def _make_room(remembered: dict[_Key, _Value]) -> None:

@@ -13,6 +13,7 @@ REQUEST_ID = "x-request-id"
 MAX_REQUEST_ID = 128
 """Printable ASCII characters; a longer or other one is replaced."""
 
+_NAMES = frozenset({REQUEST_ID, "traceparent", "tracestate"})
 _MAX_TRACESTATE = 512  # characters that W3C Trace Context wants passed on at least (3.3.1.5)
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -38,41 +39,42 @@ class TraceParent:
 
 
 class Correlation(NamedTuple):
-    """What a caller's metadata says of its call; `named` is whether the request id is the caller's own."""
+    """What a caller's metadata says of its call; the request id is empty where the caller gave none."""
 
     request_id: str
-    named: bool
     parent: TraceParent | None
 
     @property
     def metadata(self) -> Metadata:
         """What goes along to the backends: the caller's own names alone, since others mean nothing there."""
-        named = ((REQUEST_ID, self.request_id),) if self.named else ()
+        named = ((REQUEST_ID, self.request_id),) if self.request_id else ()
         return named + self.parent.metadata if self.parent else named
 
 
-class CorrelationReader:
-    """Reads callers' metadata; a call without a request id gets one that no other call of any process has."""
+_NOTHING = Correlation("", None)
+
+
+def read_correlation(metadata: Iterable[tuple[str, str | bytes]]) -> Correlation:
+    """What is wrong counts as absent: a caller's other systems must not fail its call."""
+    found = {name: value for name, value in metadata if name in _NAMES and isinstance(value, str)}
+    if not found:
+        return _NOTHING
+    request_id = found.get(REQUEST_ID, "")
+    if not (len(request_id) <= MAX_REQUEST_ID and request_id.isascii() and request_id.isprintable()):
+        request_id = ""
+    traceparent = found.get("traceparent")
+    return Correlation(request_id, read_traceparent(traceparent, found.get("tracestate", "")) if traceparent else None)
+
+
+class RequestIds:
+    """Request ids for calls that came without one; no two calls of any process get the same."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(6)
         self._count = itertools.count(1)
 
-    def read(self, metadata: Iterable[tuple[str, str | bytes]]) -> Correlation:
-        """What is wrong counts as absent: a caller's other systems must not fail its call."""
-        request_id = traceparent = tracestate = ""
-        for name, value in metadata:
-            if isinstance(value, str):
-                if name == REQUEST_ID:
-                    request_id = value
-                elif name == "traceparent":
-                    traceparent = value
-                elif name == "tracestate":
-                    tracestate = value
-        named = 0 < len(request_id) <= MAX_REQUEST_ID and request_id.isascii() and request_id.isprintable()
-        if not named:
-            request_id = f"{self._prefix}-{next(self._count):x}"
-        return Correlation(request_id, named, read_traceparent(traceparent, tracestate) if traceparent else None)
+    def make(self) -> str:
+        return f"{self._prefix}-{next(self._count):x}"
 
 
 def read_traceparent(header: str, state: str = "") -> TraceParent | None:

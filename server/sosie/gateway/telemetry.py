@@ -6,22 +6,15 @@ from platform import python_version
 from typing import Protocol
 
 import grpc
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sosie.engine.inference import ServedModel
 from sosie.gateway import errors
-from sosie.gateway.correlation import Correlation, CorrelationReader
-from sosie.gateway.observation import MethodMetrics, Observation, Span, StepMetrics
+from sosie.gateway.call_metrics import CallMetrics
+from sosie.gateway.correlation import Correlation, RequestIds, read_correlation
+from sosie.gateway.observation import Observation, Span
 from sosie.gateway.request_log import RequestLog
 from sosie.v1 import visual_search_pb2
 
@@ -30,10 +23,6 @@ STEPS = ("wait", "decode", "tokenize", "encode_image", "encode_text", "classify"
 REFUSALS = ("OVERLOADED", "DEADLINE_TOO_SHORT", "RATE_LIMITED", "SHUTTING_DOWN")
 """Reasons of the table of errors: calls that were refused before any work was done for them."""
 
-# Seconds, closest around the half second that a caller is promised.
-_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0)
-# Tokenizing takes a tenth of a millisecond, waiting for a slot up to the deadline.
-_STEP_BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH_BUCKETS = ("1.0", "2.0", "4.0", "8.0", "16.0", "32.0", "64.0", "+Inf")
 
 _CODES = {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
@@ -53,65 +42,59 @@ class Telemetry:
     """
 
     def __init__(self, *, log_sample: float = 0.0, tracing: SpanMaker | None = None) -> None:
-        disable_created_metrics()  # a second series for each, which says when this process began
         self.registry = registry = CollectorRegistry()
-        requests = Counter("sosie_requests", "Calls answered, by gRPC code.", ["method", "code"], registry=registry)
-        refused = Counter("sosie_refused", "Calls refused before any work.", ["method", "reason"], registry=registry)
-        seconds = Histogram(
-            "sosie_request_duration_seconds",
-            "Time of a call that was answered.",
-            ["method"],
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
-        )
-        steps = Histogram(
-            "sosie_step_duration_seconds", "Time of a step.", ["step"], buckets=_STEP_BUCKETS, registry=registry
-        )
+        codes = _CODES | {rule.code for rule in errors.RULES.values()}
+        self._calls = CallMetrics(METHODS, sorted(code.name for code in codes), REFUSALS, STEPS)
+        registry.register(self._calls)
         self.in_flight = Gauge("sosie_in_flight", "Calls worked on now.", ["method"], registry=registry)
         self.queued = Gauge("sosie_queued", "Calls that wait for a slot now.", ["method"], registry=registry)
         self.serving = Gauge("sosie_serving", "1 while searches can be answered.", registry=registry)
-        lookups = Counter("sosie_text_cache_lookups", "Sentences looked up.", ["result"], registry=registry)
-        self._text_hits = lookups.labels("hit")
-        self._text_misses = lookups.labels("miss")
+        self._texts = _TextCollector()
+        registry.register(self._texts)
         self._served = _ServedCollector()
         registry.register(self._served)
         Info("sosie_build", "What runs.", registry=registry).info(
             {"version": version("sosie"), "python": python_version()}
         )
         ProcessCollector(registry=registry)
-
-        # Children are kept: looking one up by its labels costs as much as four counts.
-        codes = _CODES | {rule.code for rule in errors.RULES.values()}
-        step_metrics = StepMetrics(steps, STEPS)
-        self._methods = {
-            method: MethodMetrics(
-                method,
-                seconds.labels(method),
-                {code: requests.labels(method, code.name) for code in codes},
-                {reason: refused.labels(method, reason) for reason in REFUSALS},
-                step_metrics,
-            )
-            for method in METHODS
-        }
-        self._correlations = CorrelationReader()
+        self._ids = RequestIds()
         self._log = RequestLog(log_sample)
         self._tracing = tracing
 
     def observe(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Observation:
         """Begins to watch a call of `method`, with its caller's `metadata`, in the task that answers it."""
-        correlation = self._correlations.read(metadata)
+        correlation = read_correlation(metadata)
         span = self._tracing.begin(method, correlation) if self._tracing else None
-        return Observation(self._methods[method], correlation, self._log, span)
+        return Observation(method, self._calls, correlation, ids=self._ids, log=self._log, span=span)
 
     def count_texts(self, hits: int, misses: int) -> None:
         """Sentences whose vectors were known, and those that the text encoder was asked for."""
-        self._text_hits.inc(hits)
-        self._text_misses.inc(misses)
+        self._texts.hits += hits
+        self._texts.misses += misses
 
     def note_models(self, models: Sequence[ServedModel], space: str) -> None:
         """What the model server serves and has done, and the space that is searched in, empty while there is none."""
         self._served.models = models
         self._served.space = space
+
+
+class _TextCollector(Collector):
+    """Sentences whose vectors were known, and others."""
+
+    hits = 0
+    misses = 0
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        family.add_metric(["hit"], self.hits)
+        family.add_metric(["miss"], self.misses)
+        return [family]
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily("sosie_text_cache_lookups", "Sentences looked up.", labels=["result"])
 
 
 class _ServedCollector(Collector):

@@ -115,7 +115,6 @@ class Tracing:
             {
                 "rpc.system.name": "grpc",
                 "rpc.method": f"{_SERVICE}/{method}",
-                "sosie.request_id": correlation.request_id,
             },
         )
         return CallSpan(self._tracer, span, correlation)
@@ -147,8 +146,9 @@ class CallSpan:
         """What names the call, below this span, to the backends."""
         return self._name(self._span)
 
-    def finish(self, code: grpc.StatusCode, reason: str) -> None:
+    def finish(self, code: grpc.StatusCode, reason: str, request_id: str) -> None:
         """The call was answered with `code`, for the table's `reason` where it is not OK."""
+        self._span.set_attribute("sosie.request_id", request_id)
         self._span.set_attribute("rpc.response.status_code", code.name)
         if reason:
             self._span.set_attribute("error.type", reason)
