@@ -57,6 +57,35 @@ def test_sentences_are_cleaned(tmp_path: Path, text_input: TextInput) -> None:
     assert Tokenizer.find(tmp_path, text_input).encode(["RED"]).tolist() != [[2]]
 
 
+STRANGE = {
+    "NUL": "red\0green",
+    "half a character": "red \ud83d shoe \udfff",
+    "two halves": "red \ud83d\ude00",
+    "emoji": "\N{GRINNING FACE}" * 1024,
+    "zero width": "\N{ZERO WIDTH SPACE}" * 1024,
+    "direction": "\N{RIGHT-TO-LEFT OVERRIDE}der\N{POP DIRECTIONAL FORMATTING}",
+    "one long word": "x" * 1024,
+    "accents": "e" + "\N{COMBINING ACUTE ACCENT}" * 1023,
+    "mojibake": " \x9dâÃ" * 256,
+    "entities": "&#x110000;&#xd800;&amp;" * 40,
+    "line ends": "\r\n" * 512,
+}
+
+
+@pytest.mark.parametrize("cleaning", CLEANINGS)
+@pytest.mark.parametrize("kind", STRANGE)
+def test_strange_sentences(tmp_path: Path, text_input: TextInput, cleaning: Any, kind: str) -> None:
+    """Any string gives tokens, whatever the cleaning: halves of characters and NUL too."""
+    tokenizer = Tokenizer.find(tmp_path, replace(text_input, cleaning=cleaning))
+    assert tokenizer.encode([STRANGE[kind], "red"]).shape[0] == 2
+
+
+def test_halves_are_joined(tmp_path: Path, text_input: TextInput) -> None:
+    """Two halves of a character are that character."""
+    tokenizer = Tokenizer.find(tmp_path, text_input)
+    assert (tokenizer.encode(["red \ud83d\ude00"]) == tokenizer.encode(["red \N{GRINNING FACE}"])).all()
+
+
 def test_an_unknown_cleaning_is_refused(tmp_path: Path, text_input: TextInput) -> None:
     """A cleaning that this version does not know is refused by name: the tokens would be other ones."""
     raw: Any = {**asdict(text_input), "cleaning": "stem"}

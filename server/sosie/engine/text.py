@@ -34,6 +34,11 @@ def _mend(sentence: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(sentence))).split())
 
 
+def _join_surrogates(sentence: str) -> str:
+    """Text that UTF-8 can hold: JSON's escapes and other languages' strings may bring halves of characters."""
+    return sentence.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 _UNPUNCTUATED = str.maketrans({"_": " "} | dict.fromkeys(string.punctuation.replace("_", ""), ""))
 
 CLEANINGS: Mapping[str, Callable[[str], str]] = {
@@ -89,6 +94,9 @@ class Tokenizer:
         )
 
     def encode(self, sentences: Sequence[str]) -> Tokens:
-        """Token ids, int64 [n, length], padded to the longest sentence or to the encoder's fixed length."""
-        clean = [self._clean(sentence) for sentence in sentences]
+        """Token ids, int64 [n, length], padded to the longest sentence or to the encoder's fixed length.
+
+        Takes any string. The slowest that are within MAX_SENTENCE, mojibake of mixed kinds, cost some 10 ms.
+        """
+        clean = [self._clean(_join_surrogates(sentence)) for sentence in sentences]
         return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(clean)], np.int64)
