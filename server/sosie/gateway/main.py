@@ -68,6 +68,7 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
         telemetry = _build_telemetry(settings, stack)
         gate = Gate()
         lag = LoopLag()
+        telemetry.loop_lag.set_function(lambda: lag.seconds)
         service = VisualSearchService(
             backends,
             decoders=stack.enter_context(ThreadPoolExecutor(_DECODERS, "decode", _yield_to_the_loop)),

@@ -49,6 +49,7 @@ class Telemetry:
         self.in_flight = Gauge("sosie_in_flight", "Calls worked on now.", ["method"], registry=registry)
         self.queued = Gauge("sosie_queued", "Calls that wait for a slot now.", ["method"], registry=registry)
         self.serving = Gauge("sosie_serving", "1 while searches can be answered.", registry=registry)
+        self.loop_lag = Gauge("sosie_event_loop_lag_seconds", "How late the event loop is.", registry=registry)
         self._texts = _TextCollector()
         registry.register(self._texts)
         self._served = _ServedCollector()
