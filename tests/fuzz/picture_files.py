@@ -3,6 +3,7 @@
 import io
 import random
 import struct
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -134,6 +135,29 @@ def _shuffle_parts(rng: random.Random, data: bytes) -> bytes:
     return data[: places[0]] + b"".join(drawn)
 
 
+def _spoil_within(rng: random.Random, data: bytes) -> bytes:
+    """A PNG whose chunks' bodies are spoilt, their lengths and sums right; of others the body of one part."""
+    if not data.startswith(b"\x89PNG"):
+        return data[:40] + _flip_bits(rng, data[40:])
+    position, made = 8, data[:8]
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, position)
+        body = data[position + 8 : position + 8 + length]
+        position += 12 + length
+        if rng.random() < 0.3:
+            body = _spoil_rows(rng, body) if kind == b"IDAT" else _flip_bits(rng, body)
+        made += chunk(kind, body)
+    return made
+
+
+def _spoil_rows(rng: random.Random, packed: bytes) -> bytes:
+    try:
+        rows = zlib.decompress(packed)
+    except zlib.error:
+        return packed
+    return zlib.compress(rng.choice((_flip_bits, _cut_off, _double, _insert_noise))(rng, rows))
+
+
 _WAYS: Sequence[Callable[[random.Random, bytes], bytes]] = (
     _flip_bits,
     _flip_bits,
@@ -147,4 +171,7 @@ _WAYS: Sequence[Callable[[random.Random, bytes], bytes]] = (
     _insert_noise,
     _splice,
     _shuffle_parts,
+    _spoil_within,
+    _spoil_within,
+    _spoil_within,
 )
