@@ -81,6 +81,7 @@ def make_batch(number: int, size: int = 16) -> list[Row]:
 
 CALLS: dict[str, Callable[[VectorStore], Awaitable[object]]] = {
     "space": lambda store: store.space(timeout=TIMEOUT),
+    "probe": lambda store: store.probe(timeout=TIMEOUT),
     "search": lambda store: store.search(QUERY, limit=3, filter=Filter(), timeout=TIMEOUT),
     "upsert": lambda store: store.upsert(make_batch(9), timeout=TIMEOUT),
     "delete": lambda store: store.delete(["absent"], timeout=TIMEOUT),
@@ -135,6 +136,59 @@ async def test_one_that_hangs_fails_in_time(milvus: Milvus, store: VectorStore) 
     await asyncio.to_thread(milvus.start)
     await until_answered(lambda: CALLS["search"](store))
     assert await store.count(timeout=LONG) >= 16
+
+
+class SlowLine:
+    """A way to a server on which what is sent either way arrives `delay` seconds late."""
+
+    def __init__(self, uri: str) -> None:
+        self.delay = 0.0
+        host, _, port = uri.removeprefix("http://").partition(":")
+        self._target = (host, int(port))
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        self._server.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _connect(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        far, forth = await asyncio.open_connection(*self._target)
+        for reader, writer in ((near, forth), (far, back)):
+            task = asyncio.create_task(self._carry(reader, writer))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(2**16):
+                await asyncio.sleep(self.delay)
+                writer.write(data)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+async def test_a_slow_milvus_holds_nobody(milvus: Milvus) -> None:
+    """Of a Milvus that answers too late every call says so in time, and once it is quick the same store works."""
+    line = SlowLine(milvus.uri)
+    slow = MilvusStore(await line.start(), "products")
+    await slow.create(FAKE_SPACE, timeout=LONG)
+    await slow.upsert(make_batch(0), timeout=LONG)
+    line.delay = 2 * TIMEOUT
+    await must_fail_in_time(slow, CALLS, (BackendTimeoutError,))
+    line.delay = 0.0
+    await until_answered(lambda: CALLS["search"](slow))
+    assert set(await slow.fetch(["0000-0000"], timeout=LONG)) == {"0000-0000"}
+    await slow.close()
+    await line.stop()
 
 
 async def test_milvus_may_come_later(milvus: Milvus) -> None:
