@@ -99,4 +99,6 @@ class Tokenizer:
         Takes any string. The slowest that are within MAX_SENTENCE, mojibake of mixed kinds, cost some 10 ms.
         """
         clean = [self._clean(_join_surrogates(sentence)) for sentence in sentences]
+        if len(clean) == 1:  # a batch goes through a pool of threads, which one sentence is too little for
+            return np.array([self._tokenizer.encode(clean[0]).ids], np.int64)
         return np.array([encoding.ids for encoding in self._tokenizer.encode_batch(clean)], np.int64)

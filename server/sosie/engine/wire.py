@@ -5,6 +5,7 @@ joined to it as it is, in place of being copied into objects and out again.
 """
 
 import struct
+from functools import lru_cache
 
 _VARINT, _LENGTH_DELIMITED, _FIXED32 = 0, 2, 5  # protobuf's wire types
 _FLOAT = struct.Struct("<f")
@@ -38,8 +39,9 @@ def write_field(number: int, content: bytes) -> bytes:
     return begin_field(number, len(content)) + content
 
 
+@lru_cache(maxsize=8192)
 def begin_field(number: int, size: int) -> bytes:
-    """What stands before the `size` bytes of such a field.
+    """What stands before the `size` bytes of such a field. A few thousand are remembered, in a tenth of the time.
 
     >>> begin_field(2, 3).hex(" ")
     '12 03'
