@@ -1,7 +1,10 @@
 """The one table from the engine's errors to a caller's."""
 
+from urllib import parse
+
 import grpc
 from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from sosie.engine import errors as engine
 from sosie.gateway.admission import OverloadedError
@@ -44,3 +47,12 @@ def test_details() -> None:
     retry = error_details_pb2.RetryInfo()
     to_status(OverloadedError(0.25)).details[1].Unpack(retry)
     assert retry.retry_delay.ToMilliseconds() == 250
+
+
+def test_long_texts_are_clipped() -> None:
+    """What quotes a caller's long value is cut, so that the trailers stay within what clients take."""
+    value = "😀" * 5000
+    call = rpc_status.to_status(to_status(engine.InputError(f"options.weights[{value!r}]", f"no such part {value}")))
+    sizes = [len(parse.quote(call.details)), *(len(data) * 4 // 3 for _, data in call.trailing_metadata)]
+    assert sum(sizes) < 8192
+    assert call.details.endswith("…")

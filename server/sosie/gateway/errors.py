@@ -54,6 +54,10 @@ RULES: dict[type[engine.EngineError], Rule] = {
     DeadlineTooShortError: Rule(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT"),
 }
 
+_MAX_TEXT = 400
+"""Bytes of UTF-8. A text travels up to three times in a call's trailers, and once of them escaped to three times its
+length; clients take 8 KiB of trailers, and give up an answer with more than 16."""
+
 _UNEXPECTED = Rule(grpc.StatusCode.INTERNAL, "INTERNAL", "the gateway failed, see its log")
 
 
@@ -74,11 +78,19 @@ def to_status(error: BaseException) -> status_pb2.Status:
 
     add(error_details_pb2.ErrorInfo(domain=DOMAIN, reason=rule.reason))
     if isinstance(error, engine.InputError):
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.problem)
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=_clip(error.field), description=_clip(error.problem)
+        )
         add(error_details_pb2.BadRequest(field_violations=[violation]))
     retry_after = error.retry_after if isinstance(error, OverloadedError | RateLimitedError) else rule.retry_after
     if retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(max(1, round(retry_after * 1000)))
         add(error_details_pb2.RetryInfo(retry_delay=delay))
-    return status_pb2.Status(code=rule.code.value[0], message=rule.public or str(error), details=details)
+    return status_pb2.Status(code=rule.code.value[0], message=rule.public or _clip(str(error)), details=details)
+
+
+def _clip(text: str) -> str:
+    """The text's beginning, where it is too long to travel: it may quote what a caller sent."""
+    raw = text.encode()
+    return text if len(raw) <= _MAX_TEXT else raw[:_MAX_TEXT].decode(errors="ignore") + "…"

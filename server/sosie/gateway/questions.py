@@ -6,6 +6,9 @@ Each function raises InputError with the path of the field at fault.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
 
 from sosie.engine.currency import is_currency
 from sosie.engine.errors import InputError
@@ -28,6 +31,16 @@ _DEFAULT_TOP_K = 10
 _DEFAULT_LABELS = 5
 _MAX_PRICE = 9e12  # whole units: millionths of it fit 64 bits
 _ANYTHING = Filter()
+
+_Request = TypeVar("_Request", bound=Message)
+
+
+def read_request(kind: type[_Request], data: bytes) -> _Request:
+    """The message that a caller sent."""
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InputError("request", f"is no {kind.DESCRIPTOR.full_name} that can be read") from error
 
 
 def read_sentence(sentence: str) -> str:

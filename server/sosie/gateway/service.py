@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import grpc
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, InputError
@@ -75,20 +76,22 @@ class VisualSearchService:
             telemetry.queued.labels(method).set_function(partial(getattr, admission, "waiting"))
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
-        """What a server calls for each rpc. Requests come as messages, answers leave as bytes (see answers)."""
-        rpcs: dict[str, tuple[_Handle, Any]] = {
-            "Classify": (self._classify, pb.ClassifyRequest),
-            "SearchByImage": (self._search_by_image, pb.SearchByImageRequest),
-            "SearchByText": (self._search_by_text, pb.SearchByTextRequest),
+        """What a server calls for each rpc.
+
+        Requests come as bytes, since gRPC takes one that cannot be read for a fault of the server; answers leave as
+        bytes, too (see answers).
+        """
+        rpcs: dict[str, tuple[type[Message], _Handle]] = {
+            "Classify": (pb.ClassifyRequest, self._classify),
+            "SearchByImage": (pb.SearchByImageRequest, self._search_by_image),
+            "SearchByText": (pb.SearchByTextRequest, self._search_by_text),
         }
         return {
-            method: grpc.unary_unary_rpc_method_handler(
-                partial(self._answer, method, handle), request_deserializer=request.FromString
-            )
-            for method, (handle, request) in rpcs.items()
+            method: grpc.unary_unary_rpc_method_handler(partial(self._answer, method, kind, handle))
+            for method, (kind, handle) in rpcs.items()
         }
 
-    async def _answer(self, method: str, handle: _Handle, request: Any, context: Any) -> bytes:
+    async def _answer(self, method: str, kind: type[Message], handle: _Handle, request: bytes, context: Any) -> bytes:
         """Runs a call within its deadline; errors leave by the one table."""
         metadata = context.invocation_metadata()
         observation = self._telemetry.observe(method, metadata)
@@ -100,14 +103,14 @@ class VisualSearchService:
                 caller = self._keyring.admit(metadata)
                 seconds = context.time_remaining()
                 left = (self._default_deadline if seconds is None else seconds) - self._lag.seconds
-                response = await handle(request, Call(left, self._admissions[method], observation.steps))
+                call = Call(left, self._admissions[method], observation.steps)
+                response = await handle(questions.read_request(kind, request), call)
             code = grpc.StatusCode.OK
         except Exception as raised:  # noqa: BLE001 - nothing leaves but by the table
             error = self._explain(raised)
             code = find_rule(error).code
             await _abort(context, error, observation.request_id)
         else:
-            context.set_trailing_metadata(((REQUEST_ID, observation.request_id),))
             return response
         finally:
             observation.finish(code, error, caller)
