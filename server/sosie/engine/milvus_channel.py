@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, TypeAlias
 
 import grpc.aio
 from pymilvus import MilvusException
@@ -39,7 +38,8 @@ OPTIONS: Mapping[str, Any] = {
     "grpc.max_reconnect_backoff_ms": 1_000,
 }
 
-_Call = Callable[..., Awaitable[Any]]
+_Call: TypeAlias = Callable[..., Awaitable[Any]]
+_Connection: TypeAlias = tuple[grpc.aio.Channel, dict[str, _Call]]
 
 
 class MilvusChannel:
@@ -55,8 +55,7 @@ class MilvusChannel:
         """Where Milvus is and what it is told of the caller, once it is known."""
         self._opening = threading.Lock()
         self._metadata: tuple[tuple[str, str], ...] | None = None
-        self._calls: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[grpc.aio.Channel, dict[str, _Call]]]
-        self._calls = WeakKeyDictionary()
+        self._calls: dict[asyncio.AbstractEventLoop, _Connection] = {}
 
     async def call(self, method: str, request: bytes, *, timeout: float) -> Any:
         """The reply, whatever its status.
@@ -85,10 +84,12 @@ class MilvusChannel:
         if self.target is not None and self.uri.endswith(".db"):
             await asyncio.to_thread(_release_lite, self.uri)
 
-    async def _connect(self, timeout: float) -> tuple[grpc.aio.Channel, dict[str, _Call]]:
+    async def _connect(self, timeout: float) -> _Connection:
         target = await self._open_lite(timeout) if self.uri.endswith(".db") else self.open()
         loop = asyncio.get_running_loop()
         if loop not in self._calls:  # others may have waited for the same
+            for ended in [each for each in self._calls if each.is_closed()]:
+                del self._calls[ended]
             if target.get_handler_kwargs().get("secure"):
                 channel = grpc.aio.secure_channel(
                     target.address, grpc.ssl_channel_credentials(), options=tuple(OPTIONS.items())

@@ -18,7 +18,7 @@ from sosie.engine.space import Vector
 from sosie.engine.store import Match
 from sosie.engine.wire import begin_field
 
-_EF = 512  # recall@10 of 0.998 or more for every kind of question, with 256 it was 0.97: see docs/performance.md
+_EF = 512  # recall@10 of 0.998 or more for every kind of question, see docs/performance.md
 _HEADS = 256
 _PAYLOADS = 1024  # mostly a kilobyte each, never more than 115
 _FIELDS = ("product_key", "position", "payload")
