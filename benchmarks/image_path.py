@@ -13,6 +13,8 @@ Photographs are those of scikit-learn and scikit-image, brought to each size, wi
 below --images.
 """
 
+import sosie.training.offline  # noqa: F401  # before onnxruntime is imported
+
 import argparse
 import importlib
 import io

@@ -8,6 +8,8 @@ on one core. What other processes take does not count: times are the processor's
 pictures that no scales were found with; those of random weights say little about trained ones.
 """
 
+import sosie.training.offline  # noqa: F401  # before onnxruntime is imported
+
 import argparse
 import statistics
 import subprocess

@@ -92,3 +92,8 @@ def test_a_stop_breaks_the_installation_off(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         ensure_runtime(tmp_path / "runtime", say=say, stop=stop)
     assert not (tmp_path / "runtime.lock").exists()
+
+
+def test_models_tell_nobody_what_they_run(tmp_path: Path) -> None:
+    """The environment of Triton's models keeps onnxruntime from reporting to its makers."""
+    assert TritonRuntime(tmp_path).environment()["ORT_DISABLE_TELEMETRY"] == "1"

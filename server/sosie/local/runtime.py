@@ -203,8 +203,12 @@ def _python_library() -> Path | None:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Our environment without what would lead another Python to our packages."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "PIP_USER"}
+    """Our environment without what would lead another Python to our packages.
+
+    onnxruntime's wheels from 1.31 on send what was run to their makers, unless they are told not to.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "PIP_USER"}
+    return {**kept, "ORT_DISABLE_TELEMETRY": "1"}
 
 
 def _recipe() -> dict[str, object]:

@@ -2,3 +2,5 @@
 
 Only the fitting needs torch; building a bundle does not.
 """
+
+import sosie.training.offline  # noqa: F401 -- onnxruntime looks for what it sets when it is imported
