@@ -13,6 +13,7 @@ from pymilvus import MilvusException
 from pymilvus.client.connection_manager import ConnectionConfig
 from pymilvus.grpc_gen import milvus_pb2
 
+from sosie.engine.awaiting import finish
 from sosie.engine.errors import BackendUnavailableError
 from sosie.engine.milvus_errors import timed_out, translate, translate_rpc
 
@@ -71,7 +72,7 @@ class MilvusChannel:
         if timeout <= 0:
             raise timed_out(self.uri)
         try:
-            return await known[1][method](request, timeout=timeout, metadata=self._metadata)
+            return await finish(known[1][method](request, timeout=timeout, metadata=self._metadata))
         except grpc.aio.AioRpcError as error:
             raise translate_rpc(error, uri=self.uri) from error
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from sosie.engine import outgoing
+from sosie.engine.awaiting import finish
 from sosie.engine.errors import (
     BackendError,
     BackendOverloadedError,
@@ -83,7 +84,7 @@ class TritonModel:
             raise BackendTimeoutError(f"no time was left to ask model {self.name!r}")
         request = self.codec.write(name, piece)
         try:
-            reply = await self.call(request, timeout=timeout, metadata=outgoing.METADATA.get() or None)
+            reply = await finish(self.call(request, timeout=timeout, metadata=outgoing.METADATA.get() or None))
         except grpc.aio.AioRpcError as error:
             raise translate(error, f"model {self.name!r}") from error
         return self.codec.read(reply, len(piece))
