@@ -321,7 +321,9 @@ class Image(_message.Message):
     INDEXED_FIELD_NUMBER: _builtins.int
     CROP_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """JPEG, PNG or WebP: at most 20 MiB and 50 megapixels."""
+    """JPEG, PNG or WebP: at most 20 MiB and 50 megapixels, a WebP 25. Of a kind that browsers show (a JPEG baseline or
+    progressive, with at most 100 scans), and whole: half a picture would be searched for as if it were all.
+    """
     @_builtins.property
     def indexed(self) -> Global___IndexedPicture:
         """A picture that is already indexed: its stored vectors are used, nothing is encoded."""
