@@ -20,6 +20,7 @@ from sosie.engine.triton import TritonModels
 from sosie.gateway.backends import Backends
 from sosie.gateway.gate import Gate
 from sosie.gateway.health import HealthService
+from sosie.gateway.heap import bound_heap
 from sosie.gateway.keys import Keyring
 from sosie.gateway.lag import LoopLag
 from sosie.gateway.server import SERVICE, bind, build_server, drain
@@ -187,4 +188,5 @@ async def serve(settings: GatewaySettings, *, worker: int = 0, listening: Callab
 def run(settings: GatewaySettings, *, worker: int = 0, listening: Callable[[int], object] | None = None) -> None:
     """Runs `serve` in an event loop of uvloop's; without `listening` the port goes to the log."""
     host = settings.listen.rpartition(":")[0]
+    bound_heap()
     uvloop.run(serve(settings, worker=worker, listening=listening or partial(_LOG.info, "listening on %s:%d", host)))
