@@ -44,7 +44,7 @@ async def test_slow_upload(house: House) -> None:
         uploads = [asyncio.create_task(ask(stub, "big picture", deadline)) for stub in stubs]
         async with Callers(gateway.address, deadline=deadline, questions=["image", "text"]) as callers:
             await callers.until_all_answered(limit=LIMIT)
-        assert await asyncio.to_thread(gateway.metric, "sosie_in_flight") == 0
+        await gateway.until_idle(limit=LIMIT)
         assert not any(upload.done() for upload in uploads)
         outcomes = await asyncio.gather(*uploads)
         slow = await ask(stubs[0], "big picture", LIMIT)
@@ -71,7 +71,7 @@ async def test_slow_reader(house: House) -> None:
         await gateway.until(lambda: gateway.metric("sosie_requests_total", code="OK") >= SLOW, limit=LIMIT)
         async with Callers(gateway.address, deadline=deadline, questions=["text", "image"]) as callers:
             await callers.until_all_answered(limit=LIMIT)
-        assert await asyncio.to_thread(gateway.metric, "sosie_in_flight") == 0
+        await gateway.until_idle(limit=LIMIT)
         assert not any(answer.done() for answer in reading)
         outcomes = await asyncio.gather(*reading)
     must_be_told(outcomes, deadline)
