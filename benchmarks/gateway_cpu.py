@@ -16,14 +16,12 @@ import asyncio
 import contextlib
 import io
 import itertools
-import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ import grpc.aio
 import numpy as np
 import uvloop
 from canned import run_canned
+from gateways import RunningGateway, run_gateway
 from PIL import Image
 
 from sosie.engine.image import prepare
@@ -64,54 +63,18 @@ uvloop.run(serve())
 Ask = Callable[[int], Awaitable[Any]]
 
 
-@dataclass(frozen=True)
-class Server:
-    """A process that listens on `address`."""
-
-    address: str
-    pid: int
-
-    def cpu(self) -> float:
-        """Seconds of the processor that it has used, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @contextlib.contextmanager
-def run_echo(size: int) -> Iterator[Server]:
+def run_echo(size: int) -> Iterator[RunningGateway]:
     """The bare server, which answers `size` bytes."""
     with subprocess.Popen([sys.executable, "-c", ECHO, str(size)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield Server(f"127.0.0.1:{process.stdout.readline().strip()}", process.pid)
+            yield RunningGateway(f"127.0.0.1:{process.stdout.readline().strip()}", [process.pid])
         finally:
             process.kill()
 
 
-@contextlib.contextmanager
-def run_gateway(canned: dict[str, str], models: Path, **settings: str) -> Iterator[Server]:
-    """The gateway before canned servers."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SOSIE_")}
-    environment |= {"SOSIE_TRITON": canned["triton"], "SOSIE_STORE": canned["store"], "SOSIE_MODELS": str(models)}
-    environment |= {"SOSIE_LISTEN": "127.0.0.1:0", "SOSIE_SLOTS": str(2 * CALLERS), **settings}
-    command = [sys.executable, "-m", "sosie.gateway"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            port = ""
-            for line in process.stderr:
-                found = line.rpartition("listening on 127.0.0.1:")[2] if "listening on" in line else ""
-                port = "".join(c for c in found[:5] if c.isdigit())
-                if port:
-                    break
-            if not port:
-                raise SystemExit("the gateway did not start")
-            yield Server(f"127.0.0.1:{port}", process.pid)
-        finally:
-            process.kill()
-
-
-async def measure(server: Server, ask: Ask, requests: int) -> float:
+async def measure(server: RunningGateway, ask: Ask, requests: int) -> float:
     """Seconds of the server's processor a request."""
     numbers = iter(range(requests))
 
@@ -127,7 +90,7 @@ async def measure(server: Server, ask: Ask, requests: int) -> float:
 class Asker:
     """The kinds of question, asked over several connections."""
 
-    def __init__(self, server: Server, photo: bytes) -> None:
+    def __init__(self, server: RunningGateway, photo: bytes) -> None:
         self._channels = [
             grpc.aio.insecure_channel(server.address, options=(("grpc.use_local_subchannel_pool", 1),))
             for _ in range(CHANNELS)
@@ -153,17 +116,6 @@ class Asker:
         request = pb.SearchByImageRequest(image=pb.Image(data=self._photo))
         return await self._stubs[number % CHANNELS].SearchByImage(request, timeout=DEADLINE)
 
-    async def wait(self) -> None:
-        """Until searches are answered."""
-        for attempt in range(200):
-            try:
-                await self.new_text(attempt)
-            except grpc.aio.AioRpcError:
-                await asyncio.sleep(0.1)
-            else:
-                return
-        raise SystemExit("the gateway does not answer")
-
     async def close(self) -> None:
         for channel in self._channels:
             await channel.close(None)
@@ -172,7 +124,7 @@ class Asker:
 class EchoAsker:
     """The bare server, asked with as many bytes over as many connections."""
 
-    def __init__(self, server: Server, request: bytes) -> None:
+    def __init__(self, server: RunningGateway, request: bytes) -> None:
         self._channels = [
             grpc.aio.insecure_channel(server.address, options=(("grpc.use_local_subchannel_pool", 1),))
             for _ in range(CHANNELS)
@@ -209,14 +161,13 @@ def time_decoder(photo: bytes, repeats: int = 100) -> float:
 
 async def compare(models: Path, *, views: int, rounds: int, requests: int) -> None:
     photo = make_photo()
-    with run_canned(models, views=views) as canned, run_gateway(canned, models) as gateway:
+    with run_canned(models, views=views) as canned, run_gateway(canned, models, slots=2 * CALLERS) as gateway:
         asker = Asker(gateway, photo)
-        await asker.wait()
         reply = await asker.new_text(0)
         with run_echo(reply.ByteSize()) as echo:
             text_echo = EchoAsker(echo, pb.SearchByTextRequest(sentence=asker.sentence(0)).SerializeToString())
             picture_echo = EchoAsker(echo, pb.SearchByImageRequest(image=pb.Image(data=photo)).SerializeToString())
-            kinds: dict[str, tuple[Server, Ask, int]] = {
+            kinds: dict[str, tuple[RunningGateway, Ask, int]] = {
                 "echo": (echo, text_echo.ask, 4 * requests),
                 "echo of a picture": (echo, picture_echo.ask, requests),
                 "sentence, new": (gateway, asker.new_text, requests),
