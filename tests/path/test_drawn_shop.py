@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sosie.client import Client, Filter, IndexedPicture, InvalidRequest
-from sosie.engine.text import words_sentence
 from stack_fixtures import DrawnShop, Served, must_sosie, run_sosie
 
 pytestmark = pytest.mark.slow
@@ -126,11 +125,11 @@ class Found:
 def ask_for_products(served: Served, client: Client, kind: str) -> list[Found]:
     """Asks for every second product by its first picture, by what the shop says of it, or by both.
 
-    What is said is the title for one half, category, brand and attributes for the other. Of the product itself the
+    What is said is the title for one half, a short phrase as "orange dresses" for the other. Of the product itself the
     other pictures count: of the one that asks nobody doubts that it fits.
     """
     products = [json.loads(line) for line in served.shop.catalog.read_text().splitlines()]
-    forms = [(p["title"], words_sentence(p["category_path"][-1], p["brand"], (), p["attributes"])) for p in products]
+    forms = [(p["title"], f"{p['attributes']['colour']} {p['category_path'][-1]}".lower()) for p in products]
     said = {product["product_id"]: form for product, form in zip(products, forms, strict=True)}
     found = []
     for place, product in enumerate(products[::2]):
@@ -157,13 +156,16 @@ def share_wrong(found: list[Found]) -> float:
 
 
 def test_one_min_score_for_every_question(served: Served, client: Client) -> None:
-    """At one score pictures, sentences and both let a like share of wrong products through, at one similarity not."""
+    """At one score pictures, sentences and both let a like share of wrong products through, at one similarity not.
+
+    Not the same: with a phrase alone all products of which it is true are right, beside a picture one alone.
+    """
     found = {kind: ask_for_products(served, client, kind) for kind in ("image", "text", "image+text")}
     for cut in (0.8, 0.9):
         wrong = [share_wrong([one for one in found[kind] if one.score >= cut]) for kind in found]
-        assert max(wrong) - min(wrong) < 0.15, (cut, wrong)
+        assert max(wrong) - min(wrong) < 0.2, (cut, wrong)
     plain = [share_wrong([one for one in found[kind] if one.similarity >= 0.75]) for kind in found]
-    assert max(plain) - min(plain) > 0.25, plain
+    assert max(plain) - min(plain) > 0.4, plain
 
 
 def first_picture(served: Served, kind: str) -> Path:

@@ -17,6 +17,7 @@ from sosie.training.scoring import calibrating
 from sosie.training.scoring.defaults import read_defaults
 from sosie.training.scoring.measuring import judge, measure, weightings
 from sosie.training.scoring.pairs import AskedCatalog, PairSet, draw_pairs
+from sosie.training.scoring.phrases import Phrase, make_phrases
 from sosie.training.triton_config import read_parameters
 from sosie.training.vectors import unit
 from training.tiny_space import SPACE, draw_shop, write_space
@@ -40,6 +41,7 @@ def make_catalog(products: int = 80, views: int = 2, *, seed: int = 1) -> AskedC
         Goods(f"Model {number}", "", ("boot",), {"colour": str(number % 40)}, (), "s", str(number))
         for number in range(products)
     )
+    phrases = make_phrases(goods, seed=0)
     said = see(facts[np.arange(products) % 40], 0.4)
     return AskedCatalog(
         SHOP_SPACE,
@@ -49,6 +51,7 @@ def make_catalog(products: int = 80, views: int = 2, *, seed: int = 1) -> AskedC
         {"look": see(facts[owners], 0.7), "meaning": see(facts[owners], 0.8)},
         titles,
         see(facts, 0.3),
+        phrases,
         {"meaning": said, "words": said},
     )
 
@@ -91,9 +94,33 @@ def test_what_is_said_of_several_products_fits_them_all() -> None:
     """A sentence fits every product of which the shop says it, and none of these is drawn as another."""
     pairs = draw_pairs(make_catalog(views=1), "text", seed=0)
     assert pairs is not None
-    titles, descriptions = 80, 80 * 2  # 40 colours, two products of each
-    assert pairs.fits.sum() == titles + descriptions
+    titles, phrases = 80, 80 * 2  # 40 colours, two products of each
+    assert pairs.fits.sum() == titles + phrases
     assert pairs.questions == 160
+
+
+def test_phrases_are_what_people_type() -> None:
+    """Colour first, else any attribute that the seed chooses, else the category, else the title; all in lower case."""
+    goods = (
+        Goods("Swing dress", "Alma", ("Women", "Dresses"), {"Colour": "Orange", "material": "cotton"}),
+        Goods("Tote", "Alma", ("Bags",), {"material": "Leather", "pattern": "plain", "size": " "}),
+        Goods("Rope", "Alma", ("Climbing",)),
+        Goods("Gift card", "Alma", (), {}),
+    )
+    drawn = [[str(phrase) for phrase in make_phrases(goods, seed=seed)] for seed in range(10)]
+    assert {tuple(phrases[:1] + phrases[2:]) for phrases in drawn} == {("orange dresses", "climbing", "gift card")}
+    assert {phrases[1] for phrases in drawn} == {"leather bags", "plain bags"}
+
+
+def test_phrases_are_true_by_what_is_said() -> None:
+    """A phrase is true of all products of its category and value, also of those that are asked for by another."""
+    red = Goods("Tote", "", ("Women", "Bags"), {"colour": "red", "material": "leather"})
+    leather = Phrase("Bags", "material", "leather")
+    assert leather.is_true_of(red)
+    assert Phrase("Bags").is_true_of(red)
+    assert not Phrase("Belts", "material", "leather").is_true_of(red)
+    assert not Phrase("Bags", "colour", "blue").is_true_of(red)
+    assert make_phrases([red], seed=0) == (Phrase("Bags", "colour", "red"),)
 
 
 def test_catalog_without_second_pictures() -> None:

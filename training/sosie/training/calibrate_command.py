@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     goods = read_catalog(arguments.catalog, problems)
     towers = open_towers(arguments.repository, arguments.space)
-    catalog = calibrating.encode(towers, goods, arguments.images, report=problems.add, tell=tell)
+    catalog = calibrating.encode(towers, goods, arguments.images, seed=arguments.seed, report=problems.add, tell=tell)
     problems.tell()
     if arguments.held_out:
         _, _, held = split([product.family for product in catalog.goods], arguments.seed)
@@ -69,7 +69,7 @@ def calibrate_fitted(
         return
     tell(f"calibrating scores by {len(goods):,} held-out products")
     towers = open_towers(repository, space)
-    catalog = calibrating.encode(towers, goods, images, report=problems.add, tell=tell)
+    catalog = calibrating.encode(towers, goods, images, seed=seed, report=problems.add, tell=tell)
     calibrated = calibrating.calibrate(catalog, seed=seed)
     show(calibrated)
     calibrating.write_calibration(towers.encoders, calibrated)

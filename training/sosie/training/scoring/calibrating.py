@@ -8,7 +8,6 @@ import numpy as np
 
 from sosie.engine.calibration import KINDS, Calibration, Kind
 from sosie.engine.space import EmbeddingSpace
-from sosie.engine.text import MAX_SENTENCE
 from sosie.training.errors import RepositoryError
 from sosie.training.evaluation.encoding import encode_catalog
 from sosie.training.evaluation.towers import Towers
@@ -16,6 +15,7 @@ from sosie.training.goods import Goods
 from sosie.training.repository import Model, write_models
 from sosie.training.scoring.measuring import Judged, judge, measure, weightings
 from sosie.training.scoring.pairs import AskedCatalog, draw_pairs
+from sosie.training.scoring.phrases import make_phrases
 from sosie.training.space_encoders import SpaceEncoders
 from sosie.training.triton_config import derive_config
 
@@ -43,13 +43,14 @@ def encode(
     goods: Sequence[Goods],
     images: Path,
     *,
+    seed: int,
     report: Callable[[str], None],
     tell: Callable[[str], None],
 ) -> AskedCatalog:
     """Runs both encoders over a catalog. Raises RepositoryError and EvaluationError as `encode_catalog` does."""
     catalog = encode_catalog(towers, goods, images, report=report, tell=tell)
-    descriptions = [product.sentences()[-1][:MAX_SENTENCE] for product in catalog.goods]
-    return AskedCatalog(**vars(catalog), descriptions=towers.encode_sentences(descriptions))
+    phrases = make_phrases(catalog.goods, seed=seed)
+    return AskedCatalog(**vars(catalog), phrases=phrases, phrase_parts=towers.encode_sentences([*map(str, phrases)]))
 
 
 def calibrate(catalog: AskedCatalog, *, seed: int) -> Calibrated:

@@ -2,8 +2,11 @@
 
 question    asks with                                          fits
 image       a picture of a product                             the product's other pictures
-text        a title; category, brand and attributes            pictures of all products of which that is said
+text        a title; a short phrase                            pictures of all products of which that is said
 image+text  a picture of a product and a sentence about it     the product's other pictures
+
+All that a shop says of a product, as one list, is no question here: people do not ask so, and such lists are nearer to
+all products than the names and phrases that people ask by, so that they would decide what a phrase scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ from sosie.training.evaluation.encoding import WORDS, EncodedCatalog
 from sosie.training.evaluation.ranking import Flags, Places
 from sosie.training.heads import Floats
 from sosie.training.logistic import Doubles, Truth
+from sosie.training.scoring.phrases import Phrase
 from sosie.training.vectors import unit
 
 MAX_QUESTIONS = 1000
@@ -30,9 +34,10 @@ for each, and the pair is neither right nor wrong."""
 
 @dataclass(frozen=True)
 class AskedCatalog(EncodedCatalog):
-    """A catalog with `descriptions` [products, size]: what is said of each product without its title, as a question."""
+    """A catalog with a short phrase about each product, and the parts [products, size] that it fills as a question."""
 
-    descriptions: Parts
+    phrases: tuple[Phrase, ...]
+    phrase_parts: Parts
 
     def select(self, products: Places) -> "AskedCatalog":
         """The catalog of these products alone, in ascending order."""
@@ -45,7 +50,8 @@ class AskedCatalog(EncodedCatalog):
             pictures=_take(self.pictures, pictures),
             titles=_take(self.titles, products),
             words=None if self.words is None else self.words[products],
-            descriptions=_take(self.descriptions, products),
+            phrases=tuple(self.phrases[place] for place in products),
+            phrase_parts=_take(self.phrase_parts, products),
         )
 
 
@@ -123,20 +129,28 @@ def _ask(catalog: AskedCatalog, kind: Kind, rng: np.random.Generator) -> list[_A
     if kind == "image":
         return [_ask_by_picture(catalog, None, _draw(_shown_twice(catalog.owners), MAX_QUESTIONS, rng))]
     asked = []
-    titles = [product.title for product in catalog.goods]
-    for sentences, said in (
-        (catalog.titles, titles),
-        (catalog.descriptions, [p.sentences()[-1] for p in catalog.goods]),
-    ):
+    for sentences, is_true in ((catalog.titles, _say_titles), (catalog.phrase_parts, _say_phrases)):
         if kind == "text":
-            products = _draw(np.arange(len(said)), MAX_QUESTIONS // 2, rng)
-            same = np.array(said)[products][:, None] == np.array(said)[None, :]
+            products = _draw(np.arange(len(catalog.goods)), MAX_QUESTIONS // 2, rng)
             nothing = np.zeros((len(products), len(catalog.owners)), bool)
-            asked.append(_Asked(_take(sentences, products), same[:, catalog.owners], nothing, products))
+            fits = is_true(catalog, products)[:, catalog.owners]
+            asked.append(_Asked(_take(sentences, products), fits, nothing, products))
         else:
             pictures = _draw(_shown_twice(catalog.owners), MAX_QUESTIONS // 2, rng)
             asked.append(_ask_by_picture(catalog, sentences, pictures))
     return asked
+
+
+def _say_titles(catalog: AskedCatalog, asked: Places) -> Flags:
+    """Of which products [asked, products] the titles of some are true."""
+    titles = np.array([product.title for product in catalog.goods])
+    same: Flags = titles[asked][:, None] == titles[None, :]
+    return same
+
+
+def _say_phrases(catalog: AskedCatalog, asked: Places) -> Flags:
+    """Of which products [asked, products] the phrases about some are true."""
+    return np.array([[catalog.phrases[place].is_true_of(product) for product in catalog.goods] for place in asked])
 
 
 def _ask_by_picture(catalog: AskedCatalog, sentences: Parts | None, pictures: Places) -> _Asked:
