@@ -202,6 +202,29 @@ async def test_indexed_pictures_need_no_encoder(filled: Shop, settings: GatewayS
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+async def test_the_first_look_keeps_nobody_waiting(filled: Shop) -> None:
+    """While the first look at the models goes on, health waits for it, and models that answer are asked already."""
+    going = asyncio.Event()
+
+    class Waking(FakeClassifier):
+        async def classify(self, pictures: Pictures, *, timeout: float) -> npt.NDArray[np.float32]:
+            await going.wait()
+            return await super().classify(pictures, timeout=timeout)
+
+    filled.models = FakeModels([filled.encoder], [Waking()])
+    backends = filled.backends()
+    looking = asyncio.create_task(backends.refresh())
+    async with asyncio.timeout(10):
+        while not backends.space:  # noqa: ASYNC110 -- what is awaited is inside the backends, and has no event of its own
+            await asyncio.sleep(0)
+    assert backends.problem is not None
+    (await backends.for_search()).check()
+    backends.check_classifier("hue")
+    going.set()
+    await looking
+    assert backends.problem is None
+
+
 async def test_one_sick_classifier_leaves_searches_alone(filled: Shop, settings: GatewaySettings) -> None:
     """While a classifier does not answer, health says so, searches are answered, and its labels are refused at once."""
 

@@ -90,7 +90,8 @@ class Backends:
         self._repository = repository
         self._wanted_space = space
         self._models: Models | None = None
-        self._models_error: EngineError | None = BackendUnavailableError("the model server was not asked yet")
+        self._models_error: EngineError | None = None
+        self._untried: EngineError | None = BackendUnavailableError("the models were not asked yet")
         self._sick = Health()
         self._gone = Health()
         self._gone_since = 0.0
@@ -108,7 +109,7 @@ class Backends:
     @property
     def problem(self) -> EngineError | None:
         """Why not every question can be answered now; None while all can."""
-        problem = self._models_error or self._sick.problem
+        problem = self._models_error or self._untried or self._sick.problem
         if problem is not None:
             return problem
         try:
@@ -197,11 +198,12 @@ class Backends:
             doubtful = self._models_error or self._sick.problem
             if self._models is None or doubtful or self._lacks_encoder(self._models):
                 self._models = await self._read_models(self._models)
+                self._models_error = None  # whoever asks meanwhile is not kept from a model that may well answer
             sick = await self._models.probe(timeout=_PROBE_TIMEOUT)
         except EngineError as error:
             self._models_error = error
             return
-        self._models_error = None
+        self._models_error = self._untried = None
         self._sick = Health({**sick.encoders, **self._gone.encoders}, {**sick.classifiers, **self._gone.classifiers})
 
     def _lacks_encoder(self, models: Models) -> bool:
