@@ -172,8 +172,8 @@ def test_first_frames() -> None:
 
 
 THIN = [
-    (format, size)
-    for format, longest in (("JPEG", 65_500), ("PNG", 65_535), ("WEBP", 16_383))
+    (kind, size)
+    for kind, longest in (("JPEG", 65_500), ("PNG", 65_535), ("WEBP", 16_383))
     for size in [(1, 1), (1, 3000), (3000, 1), (2, longest), (longest, 2), (16_383, 3)]
 ]
 """Formats, and sizes up to what each can hold."""
