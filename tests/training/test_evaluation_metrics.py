@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import unit
 from sosie.engine.errors import InputError
 from sosie.engine.space import EmbeddingSpace, Part, build_query
 from sosie.training.evaluation.bootstrap import estimate_means
@@ -142,7 +141,7 @@ def test_many_questions_are_weighed_as_one(seed: int, side: str, named: bool) ->
     rng = np.random.default_rng(seed)
     names = ["look", "colour", "meaning"] if side == "image" else ["meaning", "words"]
     sizes = {part.name: part.size for part in SPACE.parts}
-    parts = {name: unit(rng.normal(size=(5, sizes[name]))) for name in names}
+    parts = {name: rng.normal(size=(5, sizes[name])).astype(np.float32) for name in names}
     parts[names[0]][2] = 0  # a part may be all zero
     weights = {names[0]: float(rng.random() * 5), names[-1]: 1.0, "words": 0.5} if named else None
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from sosie.engine.space import EmbeddingSpace, Parts, build_query
 from sosie.training.heads import Floats
-from sosie.training.vectors import unit
 
 Side = Literal["image", "text"]
 
@@ -27,7 +26,7 @@ def weigh_queries(
     for part, place in space.slices():
         if part.name in parts:
             weight = chosen.get(part.name, getattr(part, f"{side}_weight"))
-            vectors[:, place] = unit(parts[part.name]) * np.float32(weight)
+            vectors[:, place] = parts[part.name] * np.float32(weight)
     return vectors
 
 
