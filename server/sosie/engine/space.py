@@ -37,6 +37,10 @@ class Part:
     image_weight: float = 0.0
     text_weight: float = 0.0
 
+    def default_weight(self, *, image: bool, text: bool) -> float:
+        """What it weighs by default where a picture fills it, a sentence, or both."""
+        return self.image_weight * image + self.text_weight * text
+
 
 @dataclass(frozen=True)
 class EmbeddingSpace:

@@ -133,7 +133,7 @@ def _default_weights(space: EmbeddingSpace, image: Parts | None, text: Parts | N
     """The default weight of each part that a question fills."""
     seen, said = image or {}, text or {}
     return {
-        part.name: part.image_weight * (part.name in seen) + part.text_weight * (part.name in said)
+        part.name: part.default_weight(image=part.name in seen, text=part.name in said)
         for part in space.parts
         if part.name in seen or part.name in said
     }

@@ -119,9 +119,10 @@ def draw_pairs(catalog: AskedCatalog, kind: Kind, *, seed: int) -> PairSet | Non
 
 def default_weights(space: EmbeddingSpace, kind: Kind, names: Sequence[str]) -> dict[str, float]:
     """What these parts weigh by default where a question of this kind fills them."""
-    image, text = "image" in kind, "text" in kind
     return {
-        part.name: image * part.image_weight + text * part.text_weight for part in space.parts if part.name in names
+        part.name: part.default_weight(image="image" in kind, text="text" in kind)
+        for part in space.parts
+        if part.name in names
     }
 
 
