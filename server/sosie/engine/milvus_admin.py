@@ -27,10 +27,8 @@ SPACE_PROPERTY = "sosie.space"
 
 _THREADS = 4
 _WAITING = 64  # requests at once, those that wait for a thread included
-_HNSW = {
-    "M": 32,
-    "efConstruction": 400,
-}  # with 16 and 200 a zero part cost up to 0.07 of the recall, see docs/performance.md
+# With 16 and 200 zero parts cost up to 0.07 of the recall, see docs/performance.md.
+_HNSW = {"M": 32, "efConstruction": 400}
 _INDEXED_FROM = 1024  # rows of a segment: below that a server searches it exactly, and builds no index
 _LITE = "milvus_lite"  # the server in the PyPI package `milvus` is v2.3.5-lite, and a whole one
 
