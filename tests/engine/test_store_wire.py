@@ -148,9 +148,13 @@ async def test_a_cancelled_search_is_cancelled_at_the_server(script: Script) -> 
 async def test_a_search_that_runs_out_of_time(script: Script) -> None:
     """A server that never answers holds no caller beyond the timeout, and no thread at all."""
     milvus, store = await script(never)
+    held = asyncio.create_task(ask(store, timeout=2.0))
+    await asyncio.wait_for(milvus.waiting.wait(), TIMEOUT)  # on a busy machine those below may never get so far
     before = threading.active_count()
     answers = await asyncio.gather(*(ask(store, timeout=0.2) for _ in range(200)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {BackendTimeoutError}
+    with pytest.raises(BackendTimeoutError):
+        await held
     await asyncio.wait_for(milvus.cancelled.wait(), TIMEOUT)
     assert threading.active_count() == before
     with pytest.raises(BackendTimeoutError):
