@@ -37,9 +37,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> GatewaySettings:
 
 @pytest.fixture
 async def gateway(filled: Shop, settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    backends = filled.backends()
-    await backends.refresh()
-    async with run_gateway(settings, backends) as running:
+    async with run_gateway(settings, filled.backends()) as running:
         yield running
 
 

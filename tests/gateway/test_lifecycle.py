@@ -50,6 +50,32 @@ async def test_health_follows_the_backends(filled: Shop, settings: GatewaySettin
         await until_health(channel, NOT_SERVING)
 
 
+async def test_the_first_call_meets_backends_that_were_looked_at(
+    filled: Shop, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that comes while the gateway starts waits for the first look at Triton and Milvus, and is answered."""
+    probe, asked, answering = filled.models.probe, asyncio.Event(), asyncio.Event()
+
+    async def answer_late(**named: Any) -> Any:
+        asked.set()
+        await answering.wait()
+        return await probe(**named)
+
+    monkeypatch.setattr(filled.models, "probe", answer_late)
+    starting = run_gateway(settings, filled.backends())
+    started = asyncio.create_task(starting.__aenter__())
+    await asyncio.wait_for(asked.wait(), 10)
+    assert not started.done()
+    answering.set()
+    gateway = await asyncio.wait_for(started, 10)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel:
+            search: Any = visual_search_pb2_grpc.VisualSearchServiceStub(channel)
+            assert (await search.SearchByText(pb.SearchByTextRequest(sentence="red"), timeout=5)).hits
+    finally:
+        await starting.__aexit__(None, None, None)
+
+
 async def test_health_outlives_what_nobody_expected(
     filled: Shop, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

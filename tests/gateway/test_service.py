@@ -287,7 +287,8 @@ async def fail(shop: Shop, settings: GatewaySettings, space: str = "") -> grpc.a
 
 async def test_other_space(filled: Shop, settings: GatewaySettings) -> None:
     """A collection in another space than the encoders' is FAILED_PRECONDITION, and both are named."""
-    filled.store._space = EmbeddingSpace("old-1", (await filled.store.space(timeout=1)).parts, "meaning", 1.0)
+    old = EmbeddingSpace("old-1", (await filled.store.space(timeout=1)).parts, "meaning", 1.0)
+    await filled.store.switch((await filled.store.begin(old, timeout=1)).name, timeout=1)
     error = await fail(filled, settings)
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "old-1" in (error.details() or "")

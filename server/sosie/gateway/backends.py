@@ -99,6 +99,7 @@ class Backends:
         self._store_error: EngineError | None = BackendUnavailableError("the store was not asked yet")
         self._tokenizers: dict[str, Tokenizer] = {}
         self._doubt = asyncio.Event()
+        self._to_look_at = {"models", "store"}
         self._serving: bool | None = None
 
     @property
@@ -117,6 +118,11 @@ class Backends:
         except EngineError as error:
             return error
         return None
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether both were looked at, whatever that came to."""
+        return not self._to_look_at
 
     async def for_search(self) -> Embedder:
         """The encoder of the collection's space, also where it does not answer: an indexed picture needs none.
@@ -203,6 +209,8 @@ class Backends:
         except EngineError as error:
             self._models_error = error
             return
+        finally:
+            self._to_look_at.discard("models")
         self._models_error = self._untried = None
         self._sick = Health({**sick.encoders, **self._gone.encoders}, {**sick.classifiers, **self._gone.classifiers})
 
@@ -235,6 +243,8 @@ class Backends:
             self._store_error = None
         except EngineError as error:
             self._store_error = error
+        finally:
+            self._to_look_at.discard("store")
 
     def _choose(self) -> Embedder:
         if self._store_error is not None:

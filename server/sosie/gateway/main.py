@@ -1,6 +1,7 @@
 """Builds the gateway from its settings and serves until it is told to stop. The only place where things are built."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -35,6 +36,7 @@ _CONNECT_TIMEOUT = 5.0  # seconds
 _DECODERS = 4  # threads; decoding holds no lock, so more than the cores only adds switches
 _DECODERS_NICE = 10
 _WATCH_PAUSE = 1.0  # seconds
+_FIRST_LOOK = 10.0  # seconds: both probes' own limits, one after the other
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,11 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
         if settings.metrics is not None:
             _serve_metrics(stack, settings.metrics, worker, telemetry)
 
+        looked = asyncio.Event()
+
         async def tell_health() -> None:
+            if backends.has_looked:
+                looked.set()
             health.tell(serving=backends.problem is None)
             telemetry.serving.set(health.serving)
             telemetry.note_models(backends.served, backends.space)
@@ -97,6 +103,8 @@ async def run_gateway(settings: GatewaySettings, backends: Backends, *, worker: 
         await tell_health()
         for watching in (_watch(backends, tell_health), lag.watch()):
             stack.push_async_callback(_cancel, asyncio.create_task(watching))
+        with contextlib.suppress(TimeoutError):  # else the first calls would fail for what nobody has asked yet
+            await asyncio.wait_for(looked.wait(), _FIRST_LOOK)
         await server.start()
         try:
             yield Gateway(port, telemetry, health)
