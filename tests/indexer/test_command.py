@@ -46,7 +46,7 @@ def doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: FakeStore) -
     monkeypatch.setattr(opening, "MilvusStore", lambda uri, collection: store)
     monkeypatch.setattr(session, "_open_tokenizer", lambda settings, encoder: WordTokenizer())
     monkeypatch.chdir(tmp_path)
-    for name in ("STORE", "TRITON", "MODELS", "COLLECTION", "SPACE"):
+    for name in ("STORE", "TRITON", "MODELS", "COLLECTION", "SPACE", "STATE"):
         monkeypatch.delenv(f"SOSIE_{name}", raising=False)
 
 
@@ -92,16 +92,16 @@ def break_pictures(shop: SmallShop, count: int) -> None:
     ("limit", "broken", "status"),
     [
         ([], 1, 0),
-        ([], 2, 1),
+        ([], 2, 3),
         (["--max-rejects", "2"], 2, 0),
-        (["--max-rejects", "1"], 2, 1),
-        (["--max-rejects", "0"], 1, 1),
+        (["--max-rejects", "1"], 2, 3),
+        (["--max-rejects", "0"], 1, 3),
     ],
 )
 def test_rejects_decide_the_exit_status(
     limit: list[str], broken: int, status: int, shop: SmallShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Up to --max-rejects, 5% unless given, is a warning and exit status 0; more is exit status 1. All are listed."""
+    """Up to --max-rejects, 5% unless given, is a warning and exit status 0; more is exit status 3. All are listed."""
     break_pictures(shop, broken)
     assert run(shop, *limit) == status
     out, err = capsys.readouterr()

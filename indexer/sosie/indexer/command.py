@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 HELP = "index a catalog: embed its pictures and words, and write them into the index"
 EXTRA: str | None = "indexer"
 
+FAILED = 1
+TOO_MANY_REJECTS = 3
+REFUSED = 4
+LOCKED = 5
+
 _EPILOG = """\
-exit status: 0 done (with a warning where rejects were few); 1 failed, or more rejects than --max-rejects;
-2 wrong usage; 130 or 143 stopped by SIGINT or SIGTERM after writing what was in flight
+exit status:
+  0         done, with a warning where rejects were few
+  1         failed; one line on standard error says why
+  2         wrong usage
+  3         done, with more rejects than --max-rejects
+  4         refused: it would have deleted or replaced more than was allowed
+  5         another run has the target
+  130, 143  stopped by SIGINT or SIGTERM after writing what was in flight
 """
 
 
@@ -74,16 +85,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rejects", type=Path, metavar="FILE", help="where to list rejects (default: CATALOG.rejects.jsonl)"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="where a run keeps what survives it; default $SOSIE_STATE, else .sosie/index",
+    )
+    parser.add_argument("--events", metavar="FILE|-", help="append what happens to FILE, one JSON object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from sosie.engine.errors import EngineError  # noqa: PLC0415 - the top of a command stays light
     from sosie.indexer.opening import SetupError  # noqa: PLC0415
     from sosie.indexer.session import describe_os_error, index_catalog  # noqa: PLC0415
+    from sosie.indexer.target.errors import LockedError  # noqa: PLC0415
 
     settings = _read_settings(arguments)
     try:
         outcome = asyncio.run(index_catalog(settings))
+    except LockedError as error:
+        print(f"sosie index: {_one_line(error)}", file=sys.stderr)
+        return LOCKED
     except (SetupError, EngineError) as error:
         raise SystemExit(f"sosie index: {_one_line(error)}") from error
     except OSError as error:
@@ -129,6 +151,9 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
             timeout=arguments.timeout,
             with_words=not arguments.without_words,
         ),
+        max_rejects=arguments.max_rejects,
+        state=arguments.state or Path(os.environ.get("SOSIE_STATE") or ".sosie/index"),
+        events=arguments.events,
     )
 
 
@@ -139,7 +164,7 @@ def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> int:
         return 128 + outcome.stopped_by
     if outcome.error:
         print(f"sosie index: {_one_line(outcome.error)}", file=sys.stderr)
-        return 1
+        return REFUSED if outcome.refused else FAILED
     if outcome.report["index_pending"]:
         print(
             "sosie index: warning: Milvus still builds its index: until that is done, searches may miss neighbours",
@@ -149,7 +174,7 @@ def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> int:
         listed = f"{outcome.rejected:,} of {outcome.offered:,} rejected, listed in {outcome.report['rejected']['file']}"
         if arguments.max_rejects.exceeded(outcome.rejected, outcome.offered):
             print(f"sosie index: {listed}: more than --max-rejects {arguments.max_rejects}", file=sys.stderr)
-            return 1
+            return TOO_MANY_REJECTS
         print(f"sosie index: warning: {listed}", file=sys.stderr)
     elif not outcome.offered:
         print(f"sosie index: warning: {arguments.catalog} holds no product", file=sys.stderr)

@@ -1,16 +1,26 @@
-"""One run from its settings to its outcome: opens everything, lets signals stop the job, closes everything."""
+"""One run from its settings to its outcome.
+
+1. `open_state` takes the target's lock, and what earlier runs left.
+2. `_open` opens what the run works with: the catalog, the encoder, the collection to fill.
+3. `_fill` brings the catalog's pictures into the collection.
+4. `_prune` deletes what the catalog no longer has, where that is asked for.
+5. `_finish` puts a rebuilt collection in the live one's place, and clears what only an unfinished run needs.
+
+A signal, and a fault, end the run after the step that it is in; the next run goes on from there.
+"""
 
 import asyncio
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder, Tokens
+from sosie.engine.store import VectorStore
 from sosie.engine.text import Tokenizer
 from sosie.indexer.catalog import Catalog
 from sosie.indexer.embedding import Tokenize
@@ -20,7 +30,10 @@ from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.progress import show_progress
 from sosie.indexer.recipe import WORDS
 from sosie.indexer.rejects import RejectsFile
-from sosie.indexer.report import Report
+from sosie.indexer.report import MaxRejects, Report
+from sosie.indexer.reporting.events import Events
+from sosie.indexer.target.errors import RefusedError
+from sosie.indexer.target.state import TargetState, open_state
 
 
 @dataclass(frozen=True)
@@ -33,75 +46,160 @@ class Settings:
     backends: Backends
     rejects: Path
     options: JobOptions
+    max_rejects: MaxRejects
+    state: Path = Path(".sosie") / "index"
+    events: str | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended. `report` is Report.as_dict() with what was indexed into.
 
-    `error` is one line where it failed; `stopped_by` the number of the signal that ended it.
+    `error` is one line where it failed; `refused` where what was asked for would have done too much harm; `stopped_by`
+    the number of the signal that ended it.
     """
 
     report: dict[str, Any]
     rejected: int
     offered: int
     error: str | None = None
+    refused: bool = False
     stopped_by: int | None = None
 
 
+@dataclass
+class Run:
+    """What a run works with, open. `store` is the collection that is filled."""
+
+    settings: Settings
+    state: TargetState
+    catalog: Catalog
+    folder: PictureFolder
+    encoder: Encoder
+    tokenizer: Tokenize
+    store: VectorStore
+    report: Report
+    events: Events
+    pool: Executor
+    stops: list[Callable[[], None]] = field(default_factory=list)
+    """What `stop` calls: each part that is at work."""
+    stopping: bool = False
+    signals: list[int] = field(default_factory=list)
+    """Those that stopped the run."""
+    error: str | None = None
+    """Why the run failed, if it did."""
+    refused: bool = False
+
+    @property
+    def has_too_many_rejects(self) -> bool:
+        """Whether the run counts as failed for what fell out: then nothing is deleted or replaced after it."""
+        return self.settings.max_rejects.exceeded(self.report.rejected, self.report.offered)
+
+    def stop(self) -> None:
+        """Nothing new is taken up from now on."""
+        self.stopping = True
+        for stop in self.stops:
+            stop()
+
+    def fail(self, error: str) -> None:
+        """Stops, and keeps the first reason."""
+        self.error = self.error or error
+        self.stop()
+
+
 async def index_catalog(settings: Settings) -> Outcome:
-    """Raises SetupError, EngineError and OSError where the run cannot begin; later faults are in the outcome."""
+    """Raises SetupError, LockedError, EngineError and OSError where the run cannot begin.
+
+    Later faults are in the outcome.
+    """
+    async with AsyncExitStack() as stack:
+        state = stack.enter_context(open_state(settings.state, settings.backends.store, settings.backends.collection))
+        run = await _open(settings, state, stack)
+        loop = asyncio.get_running_loop()
+        state.lock.watch(lambda reason: loop.call_soon_threadsafe(run.fail, reason))
+        run.events.emit("started", catalog=str(settings.catalog), collection=settings.backends.collection)
+        with stop_on_signals(run):
+            async with show_progress(run.catalog, run.report):
+                await _work(run)
+        return _conclude(run)
+
+
+async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -> Run:
     catalog = Catalog(settings.catalog)
     folder = PictureFolder(settings.images)
-    async with AsyncExitStack() as stack:
-        encoder, store = await stack.enter_async_context(
-            open_backends(settings.backends, timeout=settings.options.timeout)
-        )
-        tokenizer = _open_tokenizer(settings, encoder)
-        await store.create(encoder.space, timeout=settings.options.timeout)
-        pool = stack.enter_context(ThreadPoolExecutor(settings.options.threads, thread_name_prefix="decode"))
-        report = Report(stack.enter_context(RejectsFile(settings.rejects)))
-        job = Job(
-            catalog=catalog,
-            folder=folder,
-            encoder=encoder,
-            tokenizer=tokenizer,
-            store=store,
-            report=report,
-            pool=pool,
-            options=settings.options,
-        )
-        error = None
-        with stop_on_signals(job) as signals:
-            async with show_progress(catalog, report):
-                try:
-                    await job.run()
-                except EngineError as problem:
-                    error = str(problem)
-                except OSError as problem:
-                    error = describe_os_error(problem)
-        stopped_by = signals[0] if signals else None
-        outcome = "stopped" if stopped_by else "failed" if error else "done"
-        books = {
-            "outcome": outcome,
-            "error": error,
-            "space": encoder.space.name,
-            "collection": settings.backends.collection,
-            **report.as_dict(),
-        }
-        return Outcome(books, report.rejected, report.offered, error, stopped_by)
+    events = stack.enter_context(Events(settings.events))
+    encoder, store = await stack.enter_async_context(open_backends(settings.backends, timeout=settings.options.timeout))
+    tokenizer = _open_tokenizer(settings, encoder)
+    await store.create(encoder.space, timeout=settings.options.timeout)
+    pool = stack.enter_context(ThreadPoolExecutor(settings.options.threads, thread_name_prefix="decode"))
+    report = Report(stack.enter_context(RejectsFile(settings.rejects)))
+    return Run(settings, state, catalog, folder, encoder, tokenizer, store, report, events, pool)
+
+
+async def _work(run: Run) -> None:
+    """The steps, one after the other, until one fails or a signal comes."""
+    try:
+        for step in (_fill, _prune, _finish):
+            await step(run)
+            if run.stopping:
+                return
+    except RefusedError as refusal:
+        run.refused = True
+        run.fail(str(refusal))
+    except EngineError as problem:
+        run.fail(str(problem))
+    except OSError as problem:
+        run.fail(describe_os_error(problem))
+
+
+async def _fill(run: Run) -> None:
+    job = Job(
+        catalog=run.catalog,
+        folder=run.folder,
+        encoder=run.encoder,
+        tokenizer=run.tokenizer,
+        store=run.store,
+        report=run.report,
+        pool=run.pool,
+        options=run.settings.options,
+    )
+    run.stops.append(job.stop)
+    if run.stopping:  # a signal came while all was opened
+        job.stop()
+    await job.run()
+
+
+async def _prune(run: Run) -> None:
+    """Deletes what the catalog no longer has. Raises RefusedError where more would go than may."""
+
+
+async def _finish(run: Run) -> None:
+    """Switches to a rebuilt collection. Raises RefusedError where it is not what was required."""
+
+
+def _conclude(run: Run) -> Outcome:
+    stopped_by = run.signals[0] if run.signals else None
+    outcome = "stopped" if stopped_by else "refused" if run.refused else "failed" if run.error else "done"
+    books = {
+        "outcome": outcome,
+        "error": run.error,
+        "space": run.encoder.space.name,
+        "collection": run.settings.backends.collection,
+        **run.report.as_dict(),
+    }
+    run.events.emit("ended", **books)
+    return Outcome(books, run.report.rejected, run.report.offered, run.error, run.refused, stopped_by)
 
 
 @contextmanager
-def stop_on_signals(job: Job) -> Iterator[Sequence[int]]:
-    """SIGINT and SIGTERM stop the job, and are listed; a second one ends the process at once, as it would any other."""
+def stop_on_signals(run: Run) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the run, and are listed; a second one ends the process at once, as it would any other."""
     loop = asyncio.get_running_loop()
-    received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def stop(number: int) -> None:
-        received.append(number)
-        job.stop()
+        run.signals.append(number)
+        run.stop()
         for each in numbers:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
@@ -109,9 +207,9 @@ def stop_on_signals(job: Job) -> Iterator[Sequence[int]]:
     for number in numbers:
         loop.add_signal_handler(number, stop, number)
     try:
-        yield received
+        yield
     finally:
-        if not received:
+        if not run.signals:
             for number in numbers:
                 loop.remove_signal_handler(number)
 
