@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer_fixtures import make_product
-from sosie.indexer.catalog import MAX_LINE_BYTES, Catalog, Entry
+from sosie.indexer.catalog import MAX_LINE_BYTES, Catalog
+from sosie.indexer.entry import Entry
 from sosie.indexer.rejects import Reject
 from sosie.indexer.validation import find_faults
 

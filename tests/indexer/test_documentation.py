@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sosie.engine.store import MAX_PAYLOAD
 from sosie.indexer import command
-from sosie.indexer.catalog import Catalog, Entry
+from sosie.indexer.catalog import Catalog
+from sosie.indexer.entry import Entry
 from sosie.indexer.rejects import Reject
 
 PAGE = (Path(__file__).parents[2] / "docs" / "indexing.md").read_text()

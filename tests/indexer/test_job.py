@@ -17,7 +17,8 @@ from sosie.engine.inference import Pictures
 from sosie.engine.space import EmbeddingSpace, Part, Parts
 from sosie.engine.store import Facets, Row, picture_key
 from sosie.engine.text import words_sentence
-from sosie.indexer.catalog import Catalog, Entry
+from sosie.indexer.catalog import Catalog
+from sosie.indexer.entry import Entry
 from sosie.indexer.job import CHUNK
 from sosie.indexer.rejects import Reject, RejectsFile
 from sosie.indexer.report import Report

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 
 from indexer_fixtures import make_product
 from sosie.engine.store import MAX_PAYLOAD, Facets, picture_key, product_key
-from sosie.indexer.catalog import Entry
+from sosie.indexer.entry import Entry
 from sosie.indexer.listing import Listing, list_pictures
 from sosie.indexer.rejects import Reject
 from sosie.v1 import product_pb2

@@ -1,15 +1,14 @@
 """A catalog: a file of sosie.v1.Product in protobuf's JSON mapping, one product a line."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from google.protobuf import json_format
 
+from sosie.indexer.entry import Entry, product_digest
 from sosie.indexer.rejects import Reject
 from sosie.indexer.validation import find_faults
 from sosie.v1 import product_pb2
@@ -19,14 +18,6 @@ MAX_LINE_BYTES = 2**20
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_PARSE_MESSAGE = 200
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A product that keeps within its bounds, and the number of its line, counted from 1."""
-
-    line: int
-    product: product_pb2.Product
 
 
 class Catalog:
@@ -57,7 +48,7 @@ class Catalog:
                     continue
                 found = _parse_line(line, raw)
                 if isinstance(found, Entry):
-                    name = _product_digest(found.product)
+                    name = product_digest(found.product)
                     earlier = lines_by_product.setdefault(name, line)
                     if earlier != line:
                         found = _reject(line, found.product, "product_id", f"is also that of line {earlier}")
@@ -103,8 +94,3 @@ def _reject(line: int, product: product_pb2.Product, field: str, problem: str) -
 def _first_line(error: json_format.ParseError) -> str:
     text = str(error).split("\n", 1)[0].strip()
     return text if len(text) <= _MAX_PARSE_MESSAGE else text[:_MAX_PARSE_MESSAGE] + "…"
-
-
-def _product_digest(product: product_pb2.Product) -> bytes:
-    name = f"{len(product.shop)}:{product.shop}{product.product_id}"
-    return hashlib.blake2b(name.encode(), digest_size=16).digest()

@@ -18,8 +18,9 @@ from typing import TypeAlias, TypeVar
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder
 from sosie.engine.store import Row, VectorStore
-from sosie.indexer.catalog import Catalog, Entry
+from sosie.indexer.catalog import Catalog
 from sosie.indexer.embedding import Embedder, Tokenize
+from sosie.indexer.entry import Entry
 from sosie.indexer.listing import Listing, list_pictures
 from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.plan import Planner, Task

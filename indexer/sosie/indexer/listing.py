@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from sosie.engine.space import Vector
 from sosie.engine.store import MAX_PAYLOAD, Facets, Row, picture_key, product_key
 from sosie.engine.text import words_sentence
-from sosie.indexer.catalog import Entry
+from sosie.indexer.entry import Entry
 from sosie.indexer.rejects import Reject
 from sosie.v1 import product_pb2
 
@@ -35,11 +35,12 @@ class Listing:
     words: str
     facets: Facets
     payload: bytes
+    file: str = ""
 
     def reject(self, field: str, problem: str) -> Reject:
         """This picture falls out; `field` is that of the picture."""
         path = f"pictures[{self.position}].{field}"
-        return Reject(self.line, f"{path} {problem}", path, self.shop, self.product_id, self.picture_id)
+        return Reject(self.line, f"{path} {problem}", path, self.shop, self.product_id, self.picture_id, self.file)
 
     def row(self, vector: Vector, content: str) -> Row:
         """The picture's row; `content` is the digest of what the vector was made from."""
@@ -72,7 +73,7 @@ def list_pictures(entry: Entry) -> list[Listing] | Reject:
     payload = _payload(product)
     if len(payload) > MAX_PAYLOAD:
         reason = f"takes {len(payload):,} bytes in the index, at most {MAX_PAYLOAD:,} fit: shorten its description"
-        return Reject(entry.line, reason, "", product.shop, product.product_id)
+        return Reject(entry.line, reason, "", product.shop, product.product_id, file=entry.file)
     facets = _facets(product)
     words = words_sentence(product.title, product.brand, product.category_path, product.attributes)
     return [
@@ -89,6 +90,7 @@ def list_pictures(entry: Entry) -> list[Listing] | Reject:
             words=words,
             facets=facets,
             payload=payload,
+            file=entry.file,
         )
         for position, picture in enumerate(product.pictures)
     ]

@@ -13,6 +13,7 @@ class Reject:
     """A line of the catalog, or one picture of it, that is not indexed, and why.
 
     `field` is the path of what is at fault within the product, e.g. "pictures[2].path"; empty where the whole line is.
+    `file` is the name of the catalog's file, `line` is counted from 1 in it.
     """
 
     line: int
@@ -21,6 +22,7 @@ class Reject:
     shop: str = ""
     product_id: str = ""
     picture_id: str = ""
+    file: str = ""
 
 
 class RejectsFile:
