@@ -1,7 +1,9 @@
 """Doubles of what costs a server, small enough to read. They pass the contract tests that the real ones pass."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from sosie.engine.errors import EngineError, NoIndexError, SpaceMismatchError
+from sosie.engine.errors import EngineError, InputError, NoIndexError, SpaceMismatchError
+from sosie.engine.generations import Collection, Generation, Layout, State
 from sosie.engine.inference import Classifier, Encoder, ImageInput, Pictures, ServedModel, TextInput, Tokens
 from sosie.engine.probing import Health, probe
 from sosie.engine.space import EmbeddingSpace, Part, Parts, Vector
-from sosie.engine.store import Digests, Filter, Match, Row
+from sosie.engine.store import Digests, Filter, Held, Match, Row
 
 FAKE_SPACE = EmbeddingSpace(
     name="fake-000000000001",
@@ -66,46 +69,118 @@ def _hash_vector(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return vector
 
 
+@dataclass
+class FakeCollection:
+    """What a FakeStore keeps of a collection."""
+
+    collection: Collection
+    layout: Layout
+    rows: dict[str, Row] = field(default_factory=dict)
+
+
+@dataclass
+class FakeServer:
+    """What the views of one FakeStore share: its collections by name, and the one of each state but ORPHAN."""
+
+    made: int = 0
+    writes: int = 0
+    collections: dict[str, FakeCollection] = field(default_factory=dict)
+    marks: dict[State, str] = field(default_factory=dict)
+
+    def make(self, space: EmbeddingSpace, layout: Layout) -> Collection:
+        self.made += 1
+        collection = Collection(f"fake_{self.made}", space, str(self.made))
+        self.collections[collection.name] = FakeCollection(collection, layout)
+        return collection
+
+    def state(self, name: str) -> State:
+        return next((state for state in State if self.marks.get(state) == name), State.ORPHAN)
+
+
 class FakeStore:
-    """A VectorStore in memory: exact, and nothing survives it."""
+    """A GenerationStore in memory: exact, and nothing survives it."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
-        self.writes = 0
-        self._space: EmbeddingSpace | None = None
+        self.server = FakeServer()
+        self._name: str | None = None
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """Those of the live collection, or of the one that this store is at."""
+        return self._known().rows if self._name or State.LIVE in self.server.marks else {}
+
+    @property
+    def writes(self) -> int:
+        """Rows that were ever written, to whichever collection."""
+        return self.server.writes
+
+    async def live(self, *, timeout: float) -> Collection:
+        return self._known().collection
+
+    def at(self, name: str) -> "FakeStore":
+        bound = copy.copy(self)
+        bound._name = name
+        return bound
+
+    async def generations(self, *, timeout: float) -> list[Generation]:
+        server = self.server
+        listed = [
+            Generation(known.collection, server.state(name), len(known.rows))
+            for name, known in server.collections.items()
+        ]
+        return sorted(listed, key=lambda each: (list(State).index(each.state), each.collection.name))
+
+    async def begin(self, space: EmbeddingSpace, *, layout: Layout | None = None, timeout: float) -> Collection:
+        collection = self.server.make(space, layout or Layout())
+        self.server.marks[State.BUILDING] = collection.name
+        return collection
+
+    async def switch(self, name: str, *, timeout: float) -> None:
+        self.at(name)._known()
+        marks = self.server.marks
+        if marks.get(State.BUILDING) == name:
+            del marks[State.BUILDING]
+        if State.LIVE in marks and marks[State.LIVE] != name:
+            marks[State.PREVIOUS] = marks[State.LIVE]
+        marks[State.LIVE] = name
+
+    async def drop(self, name: str, *, timeout: float) -> None:
+        self.at(name)._known()
+        if self.server.marks.get(State.LIVE) == name:
+            raise InputError("name", f"{name} is live: switch to another collection first")
+        del self.server.collections[name]
+        self.server.marks = {state: marked for state, marked in self.server.marks.items() if marked != name}
 
     async def space(self, *, timeout: float) -> EmbeddingSpace:
-        if self._space is None:
-            raise NoIndexError("there is no collection")
-        return self._space
+        return self._known().collection.space
 
     async def probe(self, *, timeout: float) -> EmbeddingSpace:
         return await self.space(timeout=timeout)
 
-    async def create(self, space: EmbeddingSpace, *, timeout: float) -> None:
-        if self._space is not None and self._space.name != space.name:
-            raise SpaceMismatchError("fake", self._space.name, space.name)
-        self._space = space
+    async def create(self, space: EmbeddingSpace, *, layout: Layout | None = None, timeout: float) -> None:
+        if self._name is None and State.LIVE not in self.server.marks:
+            self.server.marks[State.LIVE] = self.server.make(space, layout or Layout()).name
+        present = await self.space(timeout=timeout)
+        if present.name != space.name:
+            raise SpaceMismatchError("fake", present.name, space.name)
 
     async def upsert(self, rows: Sequence[Row], *, timeout: float) -> None:
-        await self.space(timeout=timeout)
-        self.writes += len(rows)
-        self.rows.update({row.key: row for row in rows})
+        self._known().rows.update({row.key: row for row in rows})
+        self.server.writes += len(rows)
 
     async def flush(self, *, timeout: float) -> None:
-        await self.space(timeout=timeout)
+        self._known()
 
     async def is_settled(self, *, timeout: float) -> bool:
-        await self.space(timeout=timeout)
+        self._known()
         return True
 
     async def delete(self, keys: Sequence[str], *, timeout: float) -> None:
-        await self.space(timeout=timeout)
+        rows = self._known().rows
         for key in keys:
-            self.rows.pop(key, None)
+            rows.pop(key, None)
 
     async def search(self, vector: Vector, *, limit: int, filter: Filter, timeout: float) -> list[Match]:
-        await self.space(timeout=timeout)
         matches = [
             Match(
                 row.key,
@@ -115,30 +190,43 @@ class FakeStore:
                 float(vector @ row.vector),
                 partial(bytes, row.payload),
             )
-            for row in self.rows.values()
+            for row in self._known().rows.values()
             if passes(row, filter)
         ]
         return sorted(matches, key=lambda match: -match.dot)[:limit]
 
     async def fetch(self, keys: Sequence[str], *, timeout: float) -> dict[str, Vector]:
-        await self.space(timeout=timeout)
-        return {key: self.rows[key].vector for key in keys if key in self.rows}
+        rows = self._known().rows
+        return {key: rows[key].vector for key in keys if key in rows}
 
     async def first_picture(self, product_key: str, *, timeout: float) -> str | None:
-        await self.space(timeout=timeout)
-        found = [row for row in self.rows.values() if row.product_key == product_key]
+        found = [row for row in self._known().rows.values() if row.product_key == product_key]
         return min(found, key=lambda row: row.position).key if found else None
 
     async def digests(self, keys: Sequence[str], *, timeout: float) -> dict[str, Digests]:
-        await self.space(timeout=timeout)
-        return {key: Digests(self.rows[key].content, self.rows[key].meta) for key in keys if key in self.rows}
+        rows = self._known().rows
+        return {key: Digests(rows[key].content, rows[key].meta) for key in keys if key in rows}
 
-    async def count(self, *, timeout: float) -> int:
-        await self.space(timeout=timeout)
-        return len(self.rows)
+    async def payloads(self, keys: Sequence[str], *, timeout: float) -> dict[str, bytes]:
+        rows = self._known().rows
+        return {key: rows[key].payload for key in keys if key in rows}
+
+    async def page(self, *, after: str = "", limit: int, filter: Filter | None = None, timeout: float) -> list[Held]:
+        rows = self._known().rows
+        keys = sorted(key for key in rows if key > after and passes(rows[key], filter or Filter()))[:limit]
+        return [Held(key, rows[key].product_key, rows[key].content, rows[key].meta) for key in keys]
+
+    async def count(self, *, filter: Filter | None = None, timeout: float) -> int:
+        return sum(passes(row, filter or Filter()) for row in self._known().rows.values())
 
     async def close(self) -> None:
         pass
+
+    def _known(self) -> FakeCollection:
+        name = self._name or self.server.marks.get(State.LIVE)
+        if name not in self.server.collections:
+            raise NoIndexError(f"there is no collection {name or ''}".rstrip())
+        return self.server.collections[name]
 
 
 def passes(row: Row, filter: Filter) -> bool:

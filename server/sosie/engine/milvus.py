@@ -6,6 +6,7 @@ pymilvus' client, in threads (milvus_admin).
 
 import logging
 import time
+from binascii import a2b_base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from sosie.engine.errors import NoIndexError, SpaceMismatchError
 from sosie.engine.milvus_admin import SPACE_PROPERTY, ThreadedClient, create_collection, is_settled
 from sosie.engine.milvus_channel import MilvusChannel
 from sosie.engine.milvus_errors import NOT_LOADED, translate_status
-from sosie.engine.milvus_rows import read_positions, render_filter, render_keys, to_record
+from sosie.engine.milvus_rows import read_positions, render_beyond, render_filter, render_keys, to_record
 from sosie.engine.milvus_wire import (
     Consistency,
     Requests,
@@ -27,7 +28,7 @@ from sosie.engine.milvus_wire import (
     read_vectors,
 )
 from sosie.engine.space import EmbeddingSpace, Vector
-from sosie.engine.store import MAX_ROWS, Digests, Filter, Match, Row
+from sosie.engine.store import MAX_ROWS, Digests, Filter, Held, Match, Row
 
 # The server fills these two in by its own clock, see ConsistencyLevel in milvus' common.proto.
 _BOUNDED = Consistency(ConsistencyLevel.Bounded, 2)
@@ -123,8 +124,21 @@ class MilvusStore:
         pairs = zip(read_strings(reply, "content"), read_strings(reply, "meta"), strict=True)
         return {key: Digests(*pair) for key, pair in zip(read_strings(reply, "key"), pairs, strict=True)}
 
-    async def count(self, *, timeout: float) -> int:
-        reply = await self._query(["count(*)"], "", timeout)
+    async def payloads(self, keys: Sequence[str], *, timeout: float) -> dict[str, bytes]:
+        if not keys:
+            return {}
+        reply = await self._query(["key", "payload"], render_keys(keys), timeout)
+        return dict(zip(read_strings(reply, "key"), map(a2b_base64, read_strings(reply, "payload")), strict=True))
+
+    async def page(self, *, after: str = "", limit: int, filter: Filter | None = None, timeout: float) -> list[Held]:
+        passing = render_filter(filter or Filter())
+        wanted = render_beyond(after) + (f" and {passing}" if passing else "")
+        reply = await self._query(Held._fields, wanted, timeout, limit=limit)
+        columns = [read_strings(reply, name) for name in Held._fields]
+        return sorted(map(Held._make, zip(*columns, strict=True)))
+
+    async def count(self, *, filter: Filter | None = None, timeout: float) -> int:
+        reply = await self._query(["count(*)"], render_filter(filter or Filter()), timeout)
         return int(read_numbers(reply, "count(*)")[0])
 
     async def close(self) -> None:
@@ -139,8 +153,8 @@ class MilvusStore:
         written = get_collection_ts(self.collection, target.address, target.db_name) if target else None
         return Consistency(_SESSION.level, written) if written else _SESSION
 
-    async def _query(self, fields: Sequence[str], expression: str, timeout: float) -> Any:
-        request = self._requests.query(fields, expression=expression, consistency=self._since())
+    async def _query(self, fields: Sequence[str], expression: str, timeout: float, limit: int | None = None) -> Any:
+        request = self._requests.query(fields, expression=expression, consistency=self._since(), limit=limit)
         return await self._ask("Query", request, timeout)
 
     async def _ask(self, method: str, request: bytes, timeout: float) -> Any:

@@ -119,6 +119,11 @@ def render_keys(keys: Sequence[str]) -> str:
     return f"key in {_quote(*keys)}"
 
 
+def render_beyond(key: str) -> str:
+    """The rows whose keys are greater than this one."""
+    return f'key > "{key}"'
+
+
 def _hash(*values: str) -> str:
     """20 hexadecimal digits that stand for some values."""
     return hash_names(*values, size=_HASH_BYTES)

@@ -46,13 +46,18 @@ class Requests:
         raw = np.ascontiguousarray(vector, "<f4").tobytes()
         return self._head(limit, expression, consistency, len(raw)) + raw
 
-    def query(self, fields: Sequence[str], *, expression: str, consistency: Consistency) -> bytes:
-        """A QueryRequest for some fields of the rows that pass."""
+    def query(
+        self, fields: Sequence[str], *, expression: str, consistency: Consistency, limit: int | None = None
+    ) -> bytes:
+        """A QueryRequest for some fields of the rows that pass; with a `limit` of those of the lowest keys."""
+        # Milvus Lite gives rows in the order of their keys to iterators alone.
+        parameters = {} if limit is None else {"limit": str(limit), "iterator": "True"}
         request = milvus_pb2.QueryRequest(
             collection_name=self._collection,
             expr=expression,
             output_fields=fields,
-            query_params=_pairs({"ignore_growing": "False", "reduce_stop_for_best": "False"}),
+            # To stop for the best, as pymilvus' iterator does, makes a server of 2.3 leave out rows at a page's end.
+            query_params=_pairs({**parameters, "ignore_growing": "False", "reduce_stop_for_best": "False"}),
             consistency_level=consistency.level,
             guarantee_timestamp=consistency.timestamp,
         )

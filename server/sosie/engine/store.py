@@ -111,6 +111,15 @@ class Digests:
     meta: str
 
 
+class Held(NamedTuple):
+    """A row as a page lists it (see Row)."""
+
+    key: str
+    product_key: str
+    content: str
+    meta: str
+
+
 class VectorStore(Protocol):
     """A collection of rows in one embedding space.
 
@@ -162,8 +171,20 @@ class VectorStore(Protocol):
         """The digests of those keys that are there."""
         ...
 
-    async def count(self, *, timeout: float) -> int:
-        """How many rows there are."""
+    async def payloads(self, keys: Sequence[str], *, timeout: float) -> dict[str, bytes]:
+        """The payloads of those keys that are there."""
+        ...
+
+    async def page(self, *, after: str = "", limit: int, filter: Filter | None = None, timeout: float) -> list[Held]:
+        """The first `limit` rows (1..16,384) that pass and whose key is greater than `after`, in the order of keys.
+
+        Fewer than `limit` are the last ones. So all rows are seen in pages, however many there are: each begins after
+        the last key of the one before. What is written or deleted meanwhile may be on its page or not.
+        """
+        ...
+
+    async def count(self, *, filter: Filter | None = None, timeout: float) -> int:
+        """How many rows there are, or how many of them pass."""
         ...
 
     async def close(self) -> None: ...
