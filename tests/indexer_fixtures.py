@@ -20,6 +20,7 @@ from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.rejects import RejectsFile
 from sosie.indexer.report import Report
 from sosie.indexer.retries import Backoff
+from sosie.indexer.target.ledger import Ledger
 
 FAST = Backoff(attempts=3, first=0.001, longest=0.001)
 
@@ -139,6 +140,7 @@ def make_job(
     *,
     tokenizer: WordTokenizer | None = None,
     catalog: Catalog | None = None,
+    ledger: Ledger | None = None,
     **options: Any,
 ) -> Job:
     """The job over the shop, with a back-off that does not slow tests down."""
@@ -150,5 +152,6 @@ def make_job(
         store=store,
         report=report,
         pool=pool,
+        ledger=ledger,
         options=JobOptions(**{"batch": 4, "in_flight": 2, "threads": 2, "timeout": 5.0, "backoff": FAST, **options}),
     )

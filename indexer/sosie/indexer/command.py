@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = _read_settings(arguments)
     try:
-        outcome = asyncio.run(index_catalog(settings))
+        outcome = asyncio.run(index_catalog(settings, _tell))
     except LockedError as error:
         print(f"sosie index: {_one_line(error)}", file=sys.stderr)
         return LOCKED
@@ -202,6 +202,10 @@ def _summarise(report: dict[str, Any]) -> str:
     if shares:
         lines.append(f"time waited for: {shares}")
     return "\n".join(lines)
+
+
+def _tell(line: str) -> None:
+    print(f"sosie index: {_one_line(line)}", file=sys.stderr, flush=True)
 
 
 def _one_line(text: object) -> str:

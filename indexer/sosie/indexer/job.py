@@ -28,6 +28,7 @@ from sosie.indexer.recipe import Recipe
 from sosie.indexer.rejects import Reject
 from sosie.indexer.report import Report
 from sosie.indexer.retries import Backoff, Retrier
+from sosie.indexer.target.ledger import Ledger
 from sosie.indexer.writing import MAX_ROWS, Writer
 
 CHUNK = 256
@@ -86,8 +87,11 @@ class Job:
         report: Report,
         pool: Executor,
         options: JobOptions,
+        ledger: Ledger | None = None,
     ) -> None:
+        """`ledger` tells what an earlier run did already, and is told what this one does."""
         self._catalog = catalog
+        self._ledger = ledger or Ledger(None, folder, pool)
         self._report = report
         self._options = options
         self._stopping = asyncio.Event()
@@ -151,7 +155,14 @@ class Job:
 
         async def plan_chunk(chunk: list[Listing]) -> None:
             with self._report.times.measure("check"):
+                digest = await self._ledger.digest(chunk)
+                if self._ledger.is_done(digest):
+                    self._report.unchanged += len(chunk)
+                    self._report.resumed += len(chunk)
+                    return
                 plan = await self._planner.plan(chunk)
+            keys = [row.key for row in plan.rewrites] + [task.listing.key for task in plan.tasks]
+            await self._ledger.begin(digest, len(chunk), keys, rejected=len(plan.rejects))
             self._report.unchanged += len(plan.unchanged)
             for reject in plan.rejects:
                 self._report.reject_picture(reject)
@@ -175,6 +186,7 @@ class Job:
             done, rejects = await self._embedder.embed(batch)
             for reject in rejects:
                 self._report.reject_picture(reject)
+            self._ledger.spoil({task.listing.key for task in batch} - {row.key for row in done})
             await rows.put([_Made(row, encoded=True) for row in done])
 
         async def embed_batches() -> None:
@@ -191,6 +203,7 @@ class Job:
         async def write_rows(made: list[_Made]) -> bool:
             with self._report.times.measure("write"):
                 await self._writer.write([each.row for each in made])
+                await self._ledger.acknowledge([each.row.key for each in made])
             encoded = sum(each.encoded for each in made)
             self._report.indexed += encoded
             self._report.rewritten += len(made) - encoded
@@ -202,7 +215,8 @@ class Job:
                 working = await self._attempt(partial(write_rows, made)) or False
         if working:
             with self._report.times.measure("write"):
-                self._report.index_pending = await self._attempt(self._writer.settle) is False
+                settle = partial(self._writer.settle, resumed=self._report.resumed > 0)
+                self._report.index_pending = await self._attempt(settle) is False
 
     async def _attempt(self, step: Callable[[], Awaitable[_Answer]]) -> _Answer | None:
         """What the step answers. Where it fails for good the whole job ends as by `stop`, and the error is kept."""

@@ -41,6 +41,14 @@ class PictureFolder:
             raise PictureError(f"has more than {MAX_BYTES:,} bytes: {path!r}")
         return data
 
+    def stamp(self, path: str) -> str:
+        """What tells, without reading it, that a file is the one it was: its number, size and dates."""
+        try:
+            status = (self._root / path).stat()
+        except (OSError, ValueError):
+            return ""
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
     def digest(self, path: str) -> str:
         """The digest of a file as it is now; errors as `read`."""
         return picture_digest(self.read(path))

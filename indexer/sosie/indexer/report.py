@@ -8,6 +8,7 @@ from typing import Any
 
 from sosie.engine.timing import StepTimes
 from sosie.indexer.rejects import Reject, RejectsFile
+from sosie.indexer.reporting.events import Events
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,11 @@ class MaxRejects:
 class Report:
     """Counts as the job goes on, and lists rejects in their file. Used from the event loop's thread only."""
 
-    def __init__(self, rejects: RejectsFile, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, rejects: RejectsFile, clock: Callable[[], float] = time.monotonic, events: Events | None = None
+    ) -> None:
+        """`clock` gives seconds; `events` hears of what happens, nobody where it is None."""
+        self.events = events or Events()
         self._rejects = rejects
         self._clock = clock
         self._start = clock()
@@ -48,6 +53,8 @@ class Report:
         self.rewritten = 0
         """Written anew around the vector that the index had."""
         self.unchanged = 0
+        self.resumed = 0
+        """Of the unchanged ones those that an unfinished run before this one is known to have done."""
         self.rejected_lines = 0
         self.rejected_pictures = 0
         self.reasons: dict[str, tuple[int, Reject]] = {}
@@ -57,6 +64,8 @@ class Report:
         self.retries = 0
         self.last_trouble = ""
         """Why a request was last tried again."""
+        self.sections: dict[str, Any] = {}
+        """What parts of the run have to say beside these numbers, by name; JSON types only."""
         self.times = StepTimes()
         """Of check, decode, encode and write; steps of batches that run side by side add up."""
 
@@ -95,6 +104,7 @@ class Report:
     def note_retry(self, error: Exception) -> None:
         self.retries += 1
         self.last_trouble = " ".join(str(error).split())
+        self.events.emit("retry", reason=self.last_trouble)
 
     def as_dict(self) -> dict[str, Any]:
         """The books as what `--json` prints: JSON types only."""
@@ -106,6 +116,7 @@ class Report:
             "indexed": self.indexed,
             "rewritten": self.rewritten,
             "unchanged": self.unchanged,
+            "resumed": self.resumed,
             "rejected": {
                 "lines": self.rejected_lines,
                 "pictures": self.rejected_pictures,
@@ -122,4 +133,5 @@ class Report:
             "time_share": {
                 step: round(spent / waited, 3) if waited else 0.0 for step, spent in self.times.seconds.items()
             },
+            **self.sections,
         }

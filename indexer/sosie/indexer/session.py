@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ from sosie.indexer.job import Job, JobOptions
 from sosie.indexer.opening import Backends, open_backends
 from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.progress import show_progress
-from sosie.indexer.recipe import WORDS
+from sosie.indexer.recipe import WORDS, Recipe
 from sosie.indexer.rejects import RejectsFile
 from sosie.indexer.report import MaxRejects, Report
 from sosie.indexer.reporting.events import Events
 from sosie.indexer.target.errors import RefusedError
+from sosie.indexer.target.journal import Journal
+from sosie.indexer.target.ledger import Ledger
 from sosie.indexer.target.state import TargetState, open_state
 
 
@@ -67,6 +70,10 @@ class Outcome:
     stopped_by: int | None = None
 
 
+def tell_nobody(line: str) -> None:
+    """What a run says to people, where there are none."""
+
+
 @dataclass
 class Run:
     """What a run works with, open. `store` is the collection that is filled."""
@@ -81,6 +88,9 @@ class Run:
     report: Report
     events: Events
     pool: Executor
+    journal: Journal
+    tell: Callable[[str], None] = tell_nobody
+    """Says a line to people at once."""
     stops: list[Callable[[], None]] = field(default_factory=list)
     """What `stop` calls: each part that is at work."""
     stopping: bool = False
@@ -107,14 +117,16 @@ class Run:
         self.stop()
 
 
-async def index_catalog(settings: Settings) -> Outcome:
-    """Raises SetupError, LockedError, EngineError and OSError where the run cannot begin.
+async def index_catalog(settings: Settings, tell: Callable[[str], None] = tell_nobody) -> Outcome:
+    """`tell` is given each line for people that cannot wait for the end.
 
-    Later faults are in the outcome.
+    Raises SetupError, LockedError, EngineError and OSError where the run cannot begin. Later faults are in the outcome.
     """
     async with AsyncExitStack() as stack:
         state = stack.enter_context(open_state(settings.state, settings.backends.store, settings.backends.collection))
         run = await _open(settings, state, stack)
+        run.tell = tell
+        _tell_what_was_left(run)
         loop = asyncio.get_running_loop()
         state.lock.watch(lambda reason: loop.call_soon_threadsafe(run.fail, reason))
         run.events.emit("started", catalog=str(settings.catalog), collection=settings.backends.collection)
@@ -132,8 +144,27 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -
     tokenizer = _open_tokenizer(settings, encoder)
     await store.create(encoder.space, timeout=settings.options.timeout)
     pool = stack.enter_context(ThreadPoolExecutor(settings.options.threads, thread_name_prefix="decode"))
-    report = Report(stack.enter_context(RejectsFile(settings.rejects)))
-    return Run(settings, state, catalog, folder, encoder, tokenizer, store, report, events, pool)
+    report = Report(stack.enter_context(RejectsFile(settings.rejects)), events=events)
+    recipe = Recipe.of(encoder, with_words=settings.options.with_words)
+    terms = {
+        "collection": settings.backends.collection,
+        "recipe": repr(recipe),
+        "images": str(settings.images.resolve()),
+    }
+    journal = stack.enter_context(Journal(state.folder / "journal", {**terms, "version": version("sosie")}))
+    if journal.rows > await store.count(timeout=settings.options.timeout):  # an older state of the store was restored
+        journal.clear()
+    return Run(settings, state, catalog, folder, encoder, tokenizer, store, report, events, pool, journal)
+
+
+def _tell_what_was_left(run: Run) -> None:
+    """What earlier runs that died have left, and what becomes of it."""
+    if run.state.lock.taken_over:
+        run.tell(run.state.lock.taken_over)
+        run.events.emit("taken_over", reason=run.state.lock.taken_over)
+    if run.journal.rows:
+        run.tell(f"an earlier run did not come to its end: {run.journal.rows:,} pictures that it did are not looked at")
+        run.events.emit("resumed", pictures=run.journal.rows)
 
 
 async def _work(run: Run) -> None:
@@ -143,6 +174,7 @@ async def _work(run: Run) -> None:
             await step(run)
             if run.stopping:
                 return
+        run.journal.remove()
     except RefusedError as refusal:
         run.refused = True
         run.fail(str(refusal))
@@ -162,6 +194,7 @@ async def _fill(run: Run) -> None:
         report=run.report,
         pool=run.pool,
         options=run.settings.options,
+        ledger=Ledger(run.journal, run.folder, run.pool),
     )
     run.stops.append(job.stop)
     if run.stopping:  # a signal came while all was opened

@@ -33,15 +33,17 @@ class Writer:
             piece = distinct[start : start + MAX_ROWS]
             await self._retrier.call(partial(self._store.upsert, piece, timeout=self._timeout))
 
-    async def settle(self) -> bool:
+    async def settle(self, *, resumed: bool = False) -> bool:
         """Makes all that was written as quick to search as it will be, and as well: waits for the store's index.
+
+        `resumed` says that a run which died before this one wrote too.
 
         False where that is not done within the timeout of one request, or the job is stopped: the store goes on with
         it. Raises as `write` does.
         """
         await self._retrier.call(partial(self._store.flush, timeout=self._timeout))
         end = time.monotonic() + self._timeout
-        while self._wrote:
+        while self._wrote or resumed:
             if await self._retrier.call(partial(self._store.is_settled, timeout=self._timeout)):
                 break
             if time.monotonic() > end or await self._retrier.stops_within(_PAUSE):
