@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer_fixtures import make_product
-from sosie.indexer.catalog import MAX_LINE_BYTES, Catalog
+from sosie.indexer.catalog import Catalog
 from sosie.indexer.entry import Entry
-from sosie.indexer.rejects import Reject
+from sosie.indexer.reading.lines import MAX_LINE_BYTES
+from sosie.indexer.rejects import Reject, Repeat
 from sosie.indexer.validation import find_faults
 
 Change = Callable[[dict[str, Any]], object]
@@ -183,7 +184,7 @@ def test_a_line_without_end_is_rejected_without_being_held(tmp_path: Path) -> No
     raw = b"{" + b" " * (3 * MAX_LINE_BYTES) + b"}\n" + json.dumps(make_product()).encode() + b"\n"
     catalog = tmp_path / "c.jsonl"
     found = read(catalog, raw)
-    assert found[0] == Reject(1, "is longer than 1,048,576 bytes")
+    assert found[0] == Reject(1, "is longer than 1,048,576 bytes", file="c.jsonl")
     assert isinstance(found[1], Entry)
     assert found[1].line == 2
 
@@ -201,8 +202,8 @@ def test_a_product_that_comes_twice_is_rejected(tmp_path: Path) -> None:
     """The second line with the same shop and product id is rejected, naming the first one's line."""
     products = [make_product(1), make_product(2), make_product(1), {**make_product(1), "shop": "other"}]
     found = read(tmp_path / "c.jsonl", "\n".join(map(json.dumps, products)).encode())
-    assert [type(each) for each in found] == [Entry, Entry, Reject, Entry]
-    assert isinstance(found[2], Reject)
+    assert [type(each) for each in found] == [Entry, Entry, Repeat, Entry]
+    assert isinstance(found[2], Repeat)
     assert found[2].reason == "product_id is also that of line 1"
     assert (found[2].line, found[2].shop, found[2].product_id) == (3, "norden", "p1")
 

@@ -1,96 +1,102 @@
-"""A catalog: a file of sosie.v1.Product in protobuf's JSON mapping, one product a line."""
+"""A catalog: sosie.v1.Product a line, in protobuf's JSON mapping, or a row of Parquet, in one file or many."""
 
-import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
-from google.protobuf import json_format
-
-from sosie.indexer.entry import Entry, product_digest
-from sosie.indexer.rejects import Reject
+from sosie.indexer.entry import Change, Entry, Place
+from sosie.indexer.reading.cutting import cut
+from sosie.indexer.reading.files import Format, Partition, find_files
+from sosie.indexer.reading.lines import LineReader
+from sosie.indexer.reading.parquet import RowReader
+from sosie.indexer.reading.parsing import ParseError, parse
+from sosie.indexer.reading.repeats import FirstCounts, Merger
+from sosie.indexer.rejects import Reject, Repeat
 from sosie.indexer.validation import find_faults
 from sosie.v1 import product_pb2
 
-MAX_LINE_BYTES = 2**20
-"""Longer lines are rejected unread: no product within its bounds needs as much."""
+PARTITION_BYTES = 64 * 2**20
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MAX_PARSE_MESSAGE = 200
+
+class Cleaner(Protocol):
+    """Puts a product's words into one form."""
+
+    def clean(self, product: product_pb2.Product) -> Sequence[Change]:
+        """Changes the product itself, before it is held against its bounds; says what it changed."""
 
 
 class Catalog:
-    """Reads a catalog once, line by line.
+    """Reads a catalog once: its files in the order of their paths, each from its beginning.
 
-    Holds one line at a time, and 16 bytes of a hash for each product so far (in Python some 150 bytes a product), which
-    is how a product that comes twice is noticed.
+    Holds one line at a time, or a few hundred rows of Parquet. What the merger must know of all products is on disk.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError where there is no readable file at `path`."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cleaner: Cleaner | None = None,
+        merger: Merger | None = None,
+        partition: Partition | None = None,
+    ) -> None:
+        """`path` is a file, a folder or a glob; with a `partition` of it nothing else is read.
+
+        Raises OSError where there is nothing to read at `path`, or one of its files may not be read.
+        """
         self.path = path
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is not a file")
-        if not os.access(path, os.R_OK):
-            raise PermissionError(f"{path} may not be read")
-        self.size = status.st_size
-        """Bytes."""
+        found = find_files(path) if partition is None else None
+        self.partitions = [Partition.whole(file) for file in found.files] if found else [partition] if partition else []
+        self.left_out = found.left_out_names if found else ()
+        """The first few of a folder's files that are none of a catalog's kinds."""
+        self.left_out_count = found.left_out if found else 0
+        self.size = sum(piece.size for piece in self.partitions)
+        """Bytes, as the files are packed."""
         self.bytes_read = 0
+        self._cleaner = cleaner
+        self._merger = merger
+
+    def cut(self, size: int = PARTITION_BYTES) -> list[Partition]:
+        """The catalog in pieces of about `size` bytes that can be read alone. Raises OSError."""
+        return cut([piece.file for piece in self.partitions], size)
 
     def __iter__(self) -> Iterator[Entry | Reject]:
         """Raises OSError where reading fails midway."""
-        lines_by_product: dict[bytes, int] = {}
-        with self.path.open("rb") as file:
-            for line, raw in enumerate(self._read_lines(file), start=1):
-                if raw is not None and not raw.strip():
+        merger = self._merger or FirstCounts()
+        try:
+            if merger.surveys:
+                for found in self._read():
+                    if isinstance(found, Entry):
+                        merger.survey(found)
+            for found in self._read():
+                yield merger.settle(found) if isinstance(found, Entry) else found
+        finally:
+            merger.close()
+
+    def find_repeats(self) -> dict[Place, Repeat]:
+        """The lines that do not count, for `Settled`: reads the whole catalog. Raises OSError."""
+        return {Place(found.file, found.line): found for found in self if isinstance(found, Repeat)}
+
+    def _read(self) -> Iterator[Entry | Reject]:
+        self.bytes_read = 0
+        for piece in self.partitions:
+            before = self.bytes_read
+            reader = RowReader(piece) if piece.file.format is Format.PARQUET else LineReader(piece)
+            for number, raw in reader:
+                self.bytes_read = before + reader.bytes_read
+                place = Place(piece.file.name, number)
+                try:
+                    product = parse(number, raw)
+                except ParseError as error:
+                    yield Reject(number, str(error), file=piece.file.name)
                     continue
-                found = _parse_line(line, raw)
-                if isinstance(found, Entry):
-                    name = product_digest(found.product)
-                    earlier = lines_by_product.setdefault(name, line)
-                    if earlier != line:
-                        found = _reject(line, found.product, "product_id", f"is also that of line {earlier}")
-                yield found
+                if product is not None:
+                    yield self._check(place, product)
+            self.bytes_read = before + piece.size
 
-    def _read_lines(self, file: BinaryIO) -> Iterator[bytes | None]:
-        """Each line, None for one that is too long."""
-        while raw := file.readline(MAX_LINE_BYTES + 1):
-            self.bytes_read += len(raw)
-            if len(raw) <= MAX_LINE_BYTES or raw.endswith(b"\n"):
-                yield raw
-                continue
-            while raw and not raw.endswith(b"\n"):
-                raw = file.readline(MAX_LINE_BYTES)
-                self.bytes_read += len(raw)
-            yield None
-
-
-def _parse_line(line: int, raw: bytes | None) -> Entry | Reject:
-    if raw is None:
-        return Reject(line, f"is longer than {MAX_LINE_BYTES:,} bytes")
-    if line == 1:
-        raw = raw.removeprefix(_BYTE_ORDER_MARK)
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        return Reject(line, f"is not UTF-8: byte {error.start + 1} is 0x{raw[error.start]:02x}")
-    if not text.lstrip().startswith("{"):  # protobuf takes [] for an empty product
-        return Reject(line, "is not a JSON object")
-    product = product_pb2.Product()
-    try:
-        json_format.Parse(text, product)
-    except json_format.ParseError as error:
-        return Reject(line, f"is not a product in JSON: {_first_line(error)}")
-    fault = next(find_faults(product), None)
-    return _reject(line, product, fault.field, fault.problem) if fault else Entry(line, product)
-
-
-def _reject(line: int, product: product_pb2.Product, field: str, problem: str) -> Reject:
-    return Reject(line, f"{field} {problem}", field, product.shop, product.product_id)
-
-
-def _first_line(error: json_format.ParseError) -> str:
-    text = str(error).split("\n", 1)[0].strip()
-    return text if len(text) <= _MAX_PARSE_MESSAGE else text[:_MAX_PARSE_MESSAGE] + "…"
+    def _check(self, place: Place, product: product_pb2.Product) -> Entry | Reject:
+        changes = tuple(self._cleaner.clean(product)) if self._cleaner else ()
+        fault = next(find_faults(product), None)
+        if fault is None:
+            return Entry(place.line, product, place.file, changes)
+        reason = f"{fault.field} {fault.problem}"
+        return Reject(place.line, reason, fault.field, product.shop, product.product_id, file=place.file)

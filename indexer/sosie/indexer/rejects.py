@@ -25,6 +25,10 @@ class Reject:
     file: str = ""
 
 
+class Repeat(Reject):
+    """A line whose product another line has as well, and which does not count."""
+
+
 class RejectsFile:
     """JSON Lines of rejects, each on the disk's way as soon as it is known.
 
