@@ -251,7 +251,9 @@ def test_a_catalog_that_is_no_file_is_refused(make: Callable[[Path], None], tmp_
     )
 )
 def test_no_bytes_stop_the_reader(raw: bytes, tmp_path: Path) -> None:
-    """Whatever a line holds, it is an entry or a reject, and the line after it is read."""
-    found = read(tmp_path / "c.jsonl", raw + b"\n" + json.dumps(make_product()).encode() + b"\n")
+    """Whatever a line after the first holds, it is an entry or a reject, and the line after it is read."""
+    lines = [json.dumps(make_product(number)).encode() for number in range(2)]
+    found = read(tmp_path / "c.jsonl", b"\n".join([lines[0], raw, lines[1]]))
+    assert isinstance(found[0], Entry)
     assert isinstance(found[-1], Entry)
-    assert all(isinstance(each, Reject) for each in found[:-1])
+    assert all(isinstance(each, Reject) for each in found[1:-1])

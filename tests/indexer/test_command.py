@@ -144,14 +144,14 @@ def test_a_run_that_fails_prints_what_it_did(
 
 MISTAKES: dict[str, tuple[Callable[[SmallShop], list[Any]], str]] = {
     "no catalog": (lambda s: [s.folder / "no.jsonl", "--images", s.images], "no.jsonl: No such file"),
-    "a folder as catalog": (lambda s: [s.folder, "--images", s.images], "is not a file"),
+    "a folder without a catalog": (lambda s: [s.images, "--images", s.images], "names no catalog: *.jsonl"),
     "no images": (lambda s: [s.catalog, "--images", s.folder / "no"], "no: No such file"),
     "a file as images": (lambda s: [s.catalog, "--images", s.catalog], "is not a folder"),
     "no rejects folder": (
         lambda s: [s.catalog, "--images", s.images, "--rejects", "no/r"],
         "no folder for the rejects",
     ),
-    "the catalog as rejects": (lambda s: [s.catalog, "--images", s.images, "--rejects", s.catalog], "catalog itself"),
+    "the catalog as rejects": (lambda s: [s.catalog, "--images", s.images, "--rejects", s.catalog], "is a file of the"),
     "no Triton": (lambda s: [s.catalog, "--images", s.images, "--triton", "127.0.0.1:9"], "Triton at 127.0.0.1:9"),
     "another space": (lambda s: [s.catalog, "--images", s.images, "--space", "clip"], "'clip'; it serves: fake-0"),
     "an odd collection": (lambda s: [s.catalog, "--images", s.images, "--collection", "a b"], "got 'a b'"),

@@ -37,7 +37,12 @@ exit status:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("catalog", type=Path, metavar="CATALOG.jsonl", help="products, one in JSON a line")
+    parser.add_argument(
+        "catalog",
+        type=Path,
+        metavar="CATALOG",
+        help="products, one in JSON a line, also gzip or zstd, or Parquet: a file, a folder, or a glob in quotes",
+    )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the folder of the pictures' paths")
     parser.add_argument(
         "--store",
@@ -117,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _read_settings(arguments: argparse.Namespace) -> "Settings":
     from sosie.indexer.job import JobOptions  # noqa: PLC0415 - the top of a command stays light
     from sosie.indexer.opening import Backends  # noqa: PLC0415
+    from sosie.indexer.reading.files import holds, name_beside  # noqa: PLC0415
     from sosie.indexer.session import Settings  # noqa: PLC0415
 
     store = find_address(arguments.store, "SOSIE_STORE", "store")
@@ -130,9 +136,9 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         raise SystemExit(f"sosie index: --collection {message}; got {collection!r}")
     triton = find_address(arguments.triton, "SOSIE_TRITON", "triton") or "localhost:8001"
     models = find_address(arguments.models, "SOSIE_MODELS", "models") or "model_repository"
-    rejects = arguments.rejects or arguments.catalog.with_suffix(".rejects.jsonl")
-    if rejects.resolve() == arguments.catalog.resolve():
-        raise SystemExit(f"sosie index: --rejects {rejects} is the catalog itself: name another file")
+    rejects = arguments.rejects or name_beside(arguments.catalog, ".rejects.jsonl")
+    if holds(arguments.catalog, rejects):
+        raise SystemExit(f"sosie index: --rejects {rejects} is a file of the catalog: name another")
     return Settings(
         catalog=arguments.catalog,
         images=arguments.images,

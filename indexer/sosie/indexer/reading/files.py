@@ -102,6 +102,14 @@ def find_files(catalog: Path) -> Found:
     return Found(files, len(other), tuple(other[:_NAMED]))
 
 
+def holds(catalog: Path, path: Path) -> bool:
+    """Whether `path` is one of the catalog's files, which a run must not write."""
+    try:
+        return path.resolve() in {file.path.resolve() for file in find_files(catalog).files}
+    except OSError:  # there is no catalog to be harmed
+        return False
+
+
 def fixed_part(pattern: Path) -> Path:
     """The folder in which a glob begins to search."""
     parts = pattern.parts
