@@ -9,7 +9,7 @@ catalog: the slowest step sets the pace of all.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,6 @@ from typing import TypeAlias, TypeVar
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder
 from sosie.engine.store import Row, VectorStore
-from sosie.indexer.catalog import Catalog
 from sosie.indexer.embedding import Embedder, Tokenize
 from sosie.indexer.entry import Entry
 from sosie.indexer.listing import Listing, list_pictures
@@ -79,7 +78,7 @@ class Job:
     def __init__(
         self,
         *,
-        catalog: Catalog,
+        catalog: Iterable[Entry | Reject],
         folder: PictureFolder,
         encoder: Encoder,
         tokenizer: Tokenize,

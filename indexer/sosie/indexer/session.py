@@ -21,7 +21,6 @@ from typing import Any
 
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder, Tokens
-from sosie.engine.store import VectorStore
 from sosie.engine.text import Tokenizer
 from sosie.indexer.catalog import Catalog
 from sosie.indexer.embedding import Tokenize
@@ -33,10 +32,15 @@ from sosie.indexer.recipe import WORDS, Recipe
 from sosie.indexer.rejects import RejectsFile
 from sosie.indexer.report import MaxRejects, Report
 from sosie.indexer.reporting.events import Events
+from sosie.indexer.retries import Retrier
+from sosie.indexer.target.answering import Examiner
+from sosie.indexer.target.collected import CollectedOpener
 from sosie.indexer.target.errors import RefusedError
 from sosie.indexer.target.journal import Journal
 from sosie.indexer.target.ledger import Ledger
+from sosie.indexer.target.options import TargetOptions
 from sosie.indexer.target.state import TargetState, open_state
+from sosie.indexer.target.target import Target, open_target
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Settings:
     max_rejects: MaxRejects
     state: Path = Path(".sosie") / "index"
     events: str | None = None
+    target: TargetOptions = field(default_factory=TargetOptions)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def tell_nobody(line: str) -> None:
 
 @dataclass
 class Run:
-    """What a run works with, open. `store` is the collection that is filled."""
+    """What a run works with, open."""
 
     settings: Settings
     state: TargetState
@@ -84,7 +89,7 @@ class Run:
     folder: PictureFolder
     encoder: Encoder
     tokenizer: Tokenize
-    store: VectorStore
+    target: Target
     report: Report
     events: Events
     pool: Executor
@@ -142,19 +147,23 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -
     events = stack.enter_context(Events(settings.events))
     encoder, store = await stack.enter_async_context(open_backends(settings.backends, timeout=settings.options.timeout))
     tokenizer = _open_tokenizer(settings, encoder)
-    await store.create(encoder.space, timeout=settings.options.timeout)
+    target = await stack.enter_async_context(
+        open_target(store, encoder.space, settings.target, timeout=settings.options.timeout)
+    )
     pool = stack.enter_context(ThreadPoolExecutor(settings.options.threads, thread_name_prefix="decode"))
     report = Report(stack.enter_context(RejectsFile(settings.rejects)), events=events)
     recipe = Recipe.of(encoder, with_words=settings.options.with_words)
     terms = {
-        "collection": settings.backends.collection,
+        "collection": target.collection.identity,
         "recipe": repr(recipe),
         "images": str(settings.images.resolve()),
     }
     journal = stack.enter_context(Journal(state.folder / "journal", {**terms, "version": version("sosie")}))
-    if journal.rows > await store.count(timeout=settings.options.timeout):  # an older state of the store was restored
+    if journal.rows > await target.store.count(
+        timeout=settings.options.timeout
+    ):  # an older state of the store was restored
         journal.clear()
-    return Run(settings, state, catalog, folder, encoder, tokenizer, store, report, events, pool, journal)
+    return Run(settings, state, catalog, folder, encoder, tokenizer, target, report, events, pool, journal)
 
 
 def _tell_what_was_left(run: Run) -> None:
@@ -186,11 +195,11 @@ async def _work(run: Run) -> None:
 
 async def _fill(run: Run) -> None:
     job = Job(
-        catalog=run.catalog,
+        catalog=run.target.watch(run.catalog),
         folder=run.folder,
         encoder=run.encoder,
         tokenizer=run.tokenizer,
-        store=run.store,
+        store=run.target.store,
         report=run.report,
         pool=run.pool,
         options=run.settings.options,
@@ -204,10 +213,40 @@ async def _fill(run: Run) -> None:
 
 async def _prune(run: Run) -> None:
     """Deletes what the catalog no longer has. Raises RefusedError where more would go than may."""
+    if not run.target.options.prune:
+        return
+    _refuse_many_rejects(run, "nothing was pruned")
+    run.journal.clear()  # it must not tell of rows that are deleted
+    run.report.sections["pruned"] = pruned = await run.target.prune(_make_retrier(run))
+    run.events.emit("pruned", **pruned)
 
 
 async def _finish(run: Run) -> None:
     """Switches to a rebuilt collection. Raises RefusedError where it is not what was required."""
+    if not run.target.options.rebuild:
+        return
+    settings, timeout = run.settings, run.settings.options.timeout
+    _refuse_many_rejects(run, f"{run.target.collection.name} did not go live")
+    run.journal.clear()  # as above
+    retrier = _make_retrier(run)
+    examiner = Examiner(folder=run.folder, pool=run.pool, retrier=retrier, timeout=timeout)
+    opener = CollectedOpener(backends=settings.backends, models=settings.models, encoder=run.encoder, timeout=timeout)
+    books = run.report.sections["rebuild"] = {}
+    await run.target.replace_live(retrier, examiner, opener, books)
+    run.events.emit("rebuilt", **books)
+
+
+def _refuse_many_rejects(run: Run, consequence: str) -> None:
+    if run.has_too_many_rejects:
+        counts = f"{run.report.rejected:,} of {run.report.offered:,} rejected"
+        raise RefusedError(f"{counts}, more than --max-rejects {run.settings.max_rejects}: {consequence}")
+
+
+def _make_retrier(run: Run) -> Retrier:
+    """One that a signal stops."""
+    stopping = asyncio.Event()
+    run.stops.append(stopping.set)
+    return Retrier(run.settings.options.backoff, stopping, run.report.note_retry)
 
 
 def _conclude(run: Run) -> Outcome:

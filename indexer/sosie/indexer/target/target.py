@@ -52,13 +52,13 @@ class Target:
         """The same catalog; what it lists is noted where that is needed."""
         return self._listed.watch(catalog) if self._listed else catalog
 
-    async def prune(self, retrier: Retrier) -> dict[str, Any] | None:
-        """Deletes what the catalog no longer lists; says what, as JSON, and None where it is not to.
+    async def prune(self, retrier: Retrier) -> dict[str, Any]:
+        """Deletes what the catalog no longer lists; says what, as JSON. Nothing without `--prune`.
 
         Raises RefusedError, with nothing deleted, and the store's errors once retries do not help.
         """
         if not self.options.prune or not self._listed:
-            return None
+            return {}
         left, timeout = self.options.left, self._timeout
         pruner = Pruner(store=self.store, listed=self._listed, left=left, retrier=retrier, timeout=timeout)
         return (await pruner.prune(self.options.max_prune)).as_dict()
