@@ -170,7 +170,8 @@ def name_collection(uri: str) -> Iterator[str]:
         client = MilvusClient(uri, timeout=LIMIT)
         for collection in client.list_collections(timeout=LIMIT):
             if collection.startswith(name):
-                client.drop_alias(name, timeout=LIMIT)
+                for alias in client.list_aliases(collection, timeout=LIMIT)["aliases"]:
+                    client.drop_alias(alias, timeout=LIMIT)
                 client.drop_collection(collection, timeout=LIMIT)
         client.close()
 

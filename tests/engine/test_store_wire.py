@@ -220,20 +220,20 @@ async def test_calls_of_a_grouped_search(script: Script, pictures: int, calls: i
 
 async def test_a_bound_on_what_waits_for_a_thread() -> None:
     """Of requests that go through threads a bounded number wait, given up or not; the next is refused at once."""
-    client = ThreadedClient(MilvusChannel("http://127.0.0.1:1"), "products")
+    client = ThreadedClient(MilvusChannel("http://127.0.0.1:1"))
     client._client = object()  # none of these requests needs it
     gate = threading.Event()
 
     def wait(_client: MilvusClient, _name: str, _left: float) -> None:
         assert gate.wait(TIMEOUT)
 
-    waiting = [asyncio.create_task(client.run(wait, TIMEOUT)) for _ in range(64)]
+    waiting = [asyncio.create_task(client.run(wait, "products", TIMEOUT)) for _ in range(64)]
     await asyncio.sleep(0)
     for each in waiting[::2]:
         each.cancel()
     await asyncio.gather(*waiting[::2], return_exceptions=True)
     with pytest.raises(BackendOverloadedError):
-        await client.run(wait, TIMEOUT)
+        await client.run(wait, "products", TIMEOUT)
     gate.set()
     await asyncio.gather(*waiting[1::2])
     client._client = None

@@ -1,7 +1,6 @@
 """What writes to Milvus and administers it: pymilvus' client, which waits in threads."""
 
 import asyncio
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,38 +14,31 @@ from pymilvus.client.types import SegmentState
 from sosie.engine.errors import BackendOverloadedError
 from sosie.engine.milvus_channel import OPTIONS, MilvusChannel
 from sosie.engine.milvus_errors import NOT_LOADED, timed_out, translate
-from sosie.engine.milvus_rows import make_schema
-from sosie.engine.space import EmbeddingSpace
+from sosie.engine.milvus_layout import is_lite
 
 _Answer = TypeVar("_Answer")
 
 Ask: TypeAlias = Callable[[MilvusClient, str, float], _Answer]
-"""A request, given the client, the alias of the collection, and the seconds that are left."""
-
-SPACE_PROPERTY = "sosie.space"
+"""A request, given the client, the name of the collection or its alias, and the seconds that are left."""
 
 _THREADS = 4
 _WAITING = 64  # requests at once, those that wait for a thread included
-# With 16 and 200 zero parts cost up to 0.07 of the recall, see docs/performance.md.
-_HNSW = {"M": 32, "efConstruction": 400}
 _INDEXED_FROM = 1024  # rows of a segment: below that a server searches it exactly, and builds no index
-_LITE = "milvus_lite"  # the server in the PyPI package `milvus` is v2.3.5-lite, and a whole one
 
 
 class ThreadedClient:
-    """pymilvus' client for one collection, made on first use. Its methods may be called from any event loop."""
+    """pymilvus' client, made on first use. Its methods may be called from any event loop."""
 
-    def __init__(self, channel: MilvusChannel, collection: str) -> None:
+    def __init__(self, channel: MilvusChannel) -> None:
         self._channel = channel
         self._uri = channel.uri
-        self._collection = collection
         self._client: MilvusClient | None = None
         self._connecting = threading.Lock()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="milvus")
         self._room = threading.BoundedSemaphore(_WAITING)
 
-    async def run(self, ask: Ask[_Answer], timeout: float) -> _Answer:
-        """Runs one request in a thread, within `timeout` seconds from now; loads a collection that is not.
+    async def run(self, ask: Ask[_Answer], collection: str, timeout: float) -> _Answer:
+        """Runs one request in a thread, within `timeout` seconds from now; loads the collection if it is not.
 
         Raises EngineError: BackendOverloadedError at once where 64 requests wait already.
         """
@@ -54,7 +46,7 @@ class ThreadedClient:
         if not self._room.acquire(blocking=False):
             raise BackendOverloadedError(f"{_WAITING} requests wait for Milvus at {self._uri} already")
         try:
-            running = self._pool.submit(self._run, ask, deadline)
+            running = self._pool.submit(self._run, ask, collection, deadline)
         except BaseException:
             self._room.release()
             raise
@@ -70,7 +62,7 @@ class ThreadedClient:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
 
-    def _run(self, ask: Ask[_Answer], deadline: float) -> _Answer:
+    def _run(self, ask: Ask[_Answer], collection: str, deadline: float) -> _Answer:
         def left() -> float:
             seconds = deadline - time.monotonic()
             if seconds <= 0:
@@ -80,14 +72,14 @@ class ThreadedClient:
         try:
             client = self._connect(left())
             try:
-                return ask(client, self._collection, left())
+                return ask(client, collection, left())
             except MilvusException as error:
                 if error.code != NOT_LOADED:
                     raise
-            client.load_collection(self._collection, timeout=left())
-            return ask(client, self._collection, left())
+            client.load_collection(collection, timeout=left())
+            return ask(client, collection, left())
         except (MilvusException, grpc.RpcError) as error:
-            raise translate(error, uri=self._uri, collection=self._collection) from error
+            raise translate(error, uri=self._uri, collection=collection) from error
         finally:
             self._room.release()
 
@@ -106,33 +98,13 @@ async def _follow(running: "Future[_Answer]") -> _Answer:
     return await asyncio.shield(following)
 
 
-def create_collection(client: MilvusClient, alias: str, space: EmbeddingSpace, timeout: float) -> None:
-    """Makes the collection and points the alias at it; what a killed run left half done is completed."""
-    name = re.sub(r"\W", "_", f"{alias}_{space.name}")
-    if not client.has_collection(name, timeout=timeout):
-        index = client.prepare_index_params()
-        if _is_lite(client, timeout):
-            # Exact, and the only kind there whose filters keep their recall; Lite is for small catalogs.
-            index.add_index("vector", index_type="FLAT", metric_type="IP")
-        else:
-            index.add_index("vector", index_type="HNSW", metric_type="IP", params=_HNSW)
-        client.create_collection(
-            name,
-            schema=make_schema(space),
-            index_params=index,
-            properties={SPACE_PROPERTY: space.to_json()},
-            timeout=timeout,
-        )
-    client.create_alias(name, alias, timeout=timeout)
-
-
 def is_settled(client: MilvusClient, alias: str, timeout: float) -> bool:
     """Whether all that was flushed is searched by its own index.
 
     Until a server's nodes have loaded a segment's index they search an interim one, whose recall on vectors without
     clusters was 0.75: for some ten seconds after the index itself is told to be finished.
     """
-    if _is_lite(client, timeout):
+    if is_lite(client, timeout):
         return True
     name = client.describe_collection(alias, timeout=timeout)["collection_name"]
     searched = {
@@ -143,7 +115,3 @@ def is_settled(client: MilvusClient, alias: str, timeout: float) -> bool:
     return searched >= {
         segment.segment_id for segment in client.list_persistent_segments(name, timeout=timeout) if segment.num_rows
     }
-
-
-def _is_lite(client: MilvusClient, timeout: float) -> bool:
-    return bool(client.get_server_version(timeout=timeout).startswith(_LITE))

@@ -23,7 +23,7 @@ _AWAY = {2, 103, 401, 503, 504, 901, 902, 903, 904, 905}  # a service, or the no
 
 def translate_status(code: int, text: str, *, uri: str, collection: str) -> EngineError:
     """A reply whose status is not a success."""
-    if code == _NOT_FOUND or "can't find collection" in text:
+    if _tells_absent(code, text):
         return NoIndexError(f"there is no collection {collection!r} at {uri}: index a catalog first")
     if "Open local milvus failed" in text:
         return BackendUnavailableError(
@@ -56,6 +56,15 @@ def translate(error: MilvusException | grpc.RpcError, *, uri: str, collection: s
     if isinstance(error.code, grpc.StatusCode):  # the last of several attempts
         return BackendUnavailableError(f"Milvus at {uri} cannot be reached")
     return translate_status(error.code, str(error.message), uri=uri, collection=collection)
+
+
+def is_absent(error: MilvusException) -> bool:
+    """Whether it says that there is no such collection."""
+    return _tells_absent(error.code, str(error.message))
+
+
+def _tells_absent(code: int, text: str) -> bool:
+    return code == _NOT_FOUND or "can't find collection" in text
 
 
 def timed_out(uri: str) -> BackendTimeoutError:

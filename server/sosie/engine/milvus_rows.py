@@ -19,16 +19,16 @@ _POSITION_BITS = 32
 _POSITION = 2**_POSITION_BITS - 1
 
 
-def make_schema(space: EmbeddingSpace) -> Any:
-    """The collection's fields, with the space as its description."""
+def make_schema(space: EmbeddingSpace, *, by_shop: bool = False) -> Any:
+    """The collection's fields, with the space as its description; `by_shop` makes the shop its partition key."""
     # Lite forgets the description, old servers the properties: the space is in both.
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=space.to_json())
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
     schema.add_field("product_key", DataType.VARCHAR, max_length=32)
     schema.add_field("position", DataType.INT64)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=space.size)
-    for name in ("shop", "brand"):
-        schema.add_field(name, DataType.VARCHAR, max_length=_HASH_DIGITS)
+    schema.add_field("shop", DataType.VARCHAR, max_length=_HASH_DIGITS, is_partition_key=by_shop)
+    schema.add_field("brand", DataType.VARCHAR, max_length=_HASH_DIGITS)
     for name, capacity in (("categories", 8), ("attributes", 64)):
         schema.add_field(
             name, DataType.ARRAY, element_type=DataType.VARCHAR, max_length=_HASH_DIGITS, max_capacity=capacity
