@@ -16,6 +16,7 @@ from pymilvus.grpc_gen import milvus_pb2
 from sosie.engine.awaiting import finish
 from sosie.engine.errors import BackendUnavailableError
 from sosie.engine.milvus_errors import timed_out, translate, translate_rpc
+from sosie.engine.milvus_lite_log import remove_flushed_logs
 
 _SERVICE = "/milvus.proto.milvus.MilvusService/"
 _REPLIES = {
@@ -119,6 +120,8 @@ class MilvusChannel:
             if self.target is None:
                 if self.uri.endswith(".db") and not Path(self.uri).parent.is_dir():
                     raise BackendUnavailableError(f"cannot open {self.uri}: its folder does not exist")
+                if self.uri.endswith(".db"):
+                    remove_flushed_logs(Path(self.uri))
                 try:
                     self.target = ConnectionConfig.from_uri(self.uri)
                 except MilvusException as error:
