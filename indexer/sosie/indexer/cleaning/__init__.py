@@ -1,0 +1,1 @@
+"""Brings what shops write to one form, and says what it changed."""
