@@ -39,6 +39,7 @@ LEFT_OUT = {
     "python -m sosie.training.scoring.defaults ": "needs what the line with luma.jsonl wrote",
     "sosie models same-product ": "as fit; tests/training/test_fit_same_product.py runs it",
     "sosie demo-shop .sosie/shop": "the fixture drew the shop",
+    "sosie index catalog.jsonl --images pictures --rebuild --space clip-": "names models that are not served",
     "sosie local ": "the stack is the session's",
     "sosie gateway ": "serves until it is stopped",
     "sosie train classifier ": "takes minutes, and photographs; tests/training/test_train_command.py runs it",

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sosie.engine.addresses import find_address
+from sosie.indexer.target.options import Place, read_options
+from sosie.indexer.target.options import add_arguments as add_target_arguments
+from sosie.indexer.target.summary import describe as describe_target
 
 if TYPE_CHECKING:
     from sosie.indexer.session import Outcome, Settings
@@ -22,7 +25,15 @@ TOO_MANY_REJECTS = 3
 REFUSED = 4
 LOCKED = 5
 
+LOOK_AFTER = ("rollback", "collections", "drop")
+"""What may stand in the catalog's place."""
+
 _EPILOG = """\
+in the catalog's place, for the collections that rebuilds leave:
+  sosie index collections   lists them
+  sosie index rollback      makes the previous one live again
+  sosie index drop NAME     removes one that is not live
+
 exit status:
   0         done, with a warning where rejects were few
   1         failed; one line on standard error says why
@@ -37,13 +48,15 @@ exit status:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(refuse_usage=parser.error)
     parser.add_argument(
         "catalog",
         type=Path,
         metavar="CATALOG",
         help="products, one in JSON a line, also gzip or zstd, or Parquet: a file, a folder, or a glob in quotes",
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the folder of the pictures' paths")
+    parser.add_argument("name", nargs="?", help=argparse.SUPPRESS)  # of a collection, after `drop`
+    parser.add_argument("--images", type=Path, metavar="DIR", help="the folder of the pictures' paths; required")
     parser.add_argument(
         "--store",
         metavar="URI",
@@ -97,6 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a run keeps what survives it; default $SOSIE_STATE, else .sosie/index",
     )
     parser.add_argument("--events", metavar="FILE|-", help="append what happens to FILE, one JSON object a line")
+    add_target_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -105,8 +119,12 @@ def run(arguments: argparse.Namespace) -> int:
     from sosie.indexer.session import describe_os_error, index_catalog  # noqa: PLC0415
     from sosie.indexer.target.errors import LockedError  # noqa: PLC0415
 
-    settings = _read_settings(arguments)
+    look_after = str(arguments.catalog) in LOOK_AFTER
+    _check_usage(arguments, look_after=look_after)
     try:
+        if look_after:
+            return _look_after(arguments)
+        settings = _read_settings(arguments)
         outcome = asyncio.run(index_catalog(settings, _tell))
     except LockedError as error:
         print(f"sosie index: {_one_line(error)}", file=sys.stderr)
@@ -119,12 +137,24 @@ def run(arguments: argparse.Namespace) -> int:
     return _conclude(outcome, arguments)
 
 
-def _read_settings(arguments: argparse.Namespace) -> "Settings":
-    from sosie.indexer.job import JobOptions  # noqa: PLC0415 - the top of a command stays light
-    from sosie.indexer.opening import Backends  # noqa: PLC0415
-    from sosie.indexer.reading.files import holds, name_beside  # noqa: PLC0415
-    from sosie.indexer.session import Settings  # noqa: PLC0415
+def _check_usage(arguments: argparse.Namespace, *, look_after: bool) -> None:
+    """What argparse cannot see, since words may stand in the catalog's place: ends as it does."""
+    named = str(arguments.catalog) == "drop"
+    if named and arguments.name is None:
+        arguments.refuse_usage("drop: the following arguments are required: NAME")
+    if not named and arguments.name is not None:
+        arguments.refuse_usage(f"unrecognized arguments: {arguments.name}")
+    if not look_after and arguments.images is None:
+        arguments.refuse_usage("the following arguments are required: --images")
 
+
+def _look_after(arguments: argparse.Namespace) -> int:
+    from sosie.indexer.target import maintenance_command  # noqa: PLC0415 - the top of a command stays light
+
+    return maintenance_command.run(arguments, _read_place(arguments))
+
+
+def _read_place(arguments: argparse.Namespace) -> Place:
     store = find_address(arguments.store, "SOSIE_STORE", "store")
     if store is None:
         raise SystemExit("sosie index: no index is named: give --store URI or set SOSIE_STORE")
@@ -135,6 +165,17 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         message = "takes a letter, then letters, digits and _, 100 characters at most"
         raise SystemExit(f"sosie index: --collection {message}; got {collection!r}")
     triton = find_address(arguments.triton, "SOSIE_TRITON", "triton") or "localhost:8001"
+    state = arguments.state or Path(os.environ.get("SOSIE_STATE") or ".sosie/index")
+    return Place(store, collection, state, triton)
+
+
+def _read_settings(arguments: argparse.Namespace) -> "Settings":
+    from sosie.indexer.job import JobOptions  # noqa: PLC0415 - the top of a command stays light
+    from sosie.indexer.opening import Backends  # noqa: PLC0415
+    from sosie.indexer.reading.files import holds, name_beside  # noqa: PLC0415
+    from sosie.indexer.session import Settings  # noqa: PLC0415
+
+    place = _read_place(arguments)
     models = find_address(arguments.models, "SOSIE_MODELS", "models") or "model_repository"
     rejects = arguments.rejects or name_beside(arguments.catalog, ".rejects.jsonl")
     if holds(arguments.catalog, rejects):
@@ -144,10 +185,11 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         images=arguments.images,
         models=Path(models),
         backends=Backends(
-            triton=triton,
-            store=store,
-            collection=collection,
+            triton=place.triton,
+            store=place.store,
+            collection=place.collection,
             space=arguments.space or os.environ.get("SOSIE_SPACE") or None,
+            rebuild=arguments.rebuild,
         ),
         rejects=rejects,
         options=JobOptions(
@@ -158,8 +200,9 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
             with_words=not arguments.without_words,
         ),
         max_rejects=arguments.max_rejects,
-        state=arguments.state or Path(os.environ.get("SOSIE_STATE") or ".sosie/index"),
+        state=place.state,
         events=arguments.events,
+        target=read_options(arguments),
     )
 
 
@@ -204,6 +247,7 @@ def _summarise(report: dict[str, Any]) -> str:
         f"    {fault['count']:,} x {field}, first in line {fault['first_line']}: {fault['first_reason']}"
         for field, fault in rejected["by_field"].items()
     ]
+    lines += describe_target(report)
     lines.append(f"in {report['seconds']:,.1f} s, {report['pictures_per_second']:,.1f} pictures/s")
     if shares:
         lines.append(f"time waited for: {shares}")

@@ -13,6 +13,16 @@ _HUNDRED = 100.0
 
 
 @dataclass(frozen=True)
+class Place:
+    """Which collections are meant: the store's address and the alias; with the state folder and Triton's address."""
+
+    store: str
+    collection: str
+    state: Path
+    triton: str
+
+
+@dataclass(frozen=True)
 class TargetOptions:
     """`max_prune` is a percentage of each shop's rows; `left` are shops that are no more."""
 

@@ -25,5 +25,5 @@ def describe(report: Mapping[str, Any]) -> list[str]:
             f"  {loss['gone']:,} of {loss['rows']:,} pictures of {loss['shop']} are not in it"
             for loss in rebuild["losses"]
         ]
-        lines += [f"  nothing uses {name}: sosie index drop {name}" for name in rebuild.get("orphans", [])]
+        lines += [f"  nothing uses {name}: sosie index drop {name}" for name in rebuild["orphans"]]
     return lines

@@ -76,6 +76,7 @@ class Target:
         if not rebuild or not self._listed:
             return
         books.update({**rebuild.as_dict(), "switched": False, "metrics": {}, "losses": []})
+        books["orphans"] = await rebuild.find_orphans(timeout=timeout)
         try:
             await rebuild.clear(self._listed, retrier, timeout=timeout)
             await rebuild.settle(retrier, timeout=timeout)
