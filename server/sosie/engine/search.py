@@ -204,7 +204,7 @@ class _Search:
         return list(groups.values())
 
     def is_hit(self, dot: float) -> bool:
-        return dot > 0 and self.query.score(dot) >= self.wanted.min_score
+        return dot > 0 and (self.wanted.min_score <= 0 or self.query.score(dot) >= self.wanted.min_score)
 
     def score(self, group: _Group) -> list[ScoredPicture]:
         score, similarity = self.query.score, self.query.similarity
@@ -229,5 +229,7 @@ def _descends(matches: Sequence[Match], tie: float) -> bool:
 
 def _is_whole(group: _Group) -> bool:
     """Whether there are as many rows of a product as its rows tell that it has pictures, or as it can have."""
+    if len(group) == 1:
+        return group[0].pictures == 1
     counts = [match.pictures for match in group]  # 0: the row does not tell
     return len(group) >= (max(counts) if min(counts) else _MAX_PICTURES)

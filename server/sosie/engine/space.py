@@ -168,7 +168,10 @@ class Query:
 
     def similarity(self, dot: float) -> float:
         """The weighted mean of the cosines, -1..1, of a row whose inner product with `vector` is `dot`."""
-        return min(1.0, max(-1.0, dot / self.total))
+        similarity = dot / self.total
+        if -1.0 <= similarity <= 1.0:
+            return similarity
+        return math.copysign(1.0, similarity)
 
     def score(self, dot: float) -> float:
         """The score, 0..1, of a row whose inner product with `vector` is `dot`; it never falls where `dot` grows.

@@ -65,10 +65,11 @@ def write_classified(
 def _write_hit(hit: search.Hit, *, grouped: bool) -> bytes:
     best = hit.best
     product, shown = _show(best.payload)
-    scores = _SCORE + write_float(best.score), _SIMILARITY + write_float(best.similarity)
-    fields = [product, *scores, shown[best.position].alone, write_float(best.score)]
+    score = write_float(best.score)
+    fields = [product, _SCORE, score, _SIMILARITY, write_float(best.similarity), shown[best.position].alone, score]
     if grouped:
-        for picture in hit.pictures:
+        fields += (shown[best.position].listed, score)
+        for picture in hit.pictures[1:]:
             fields += (_show(picture.payload).pictures[picture.position].listed, write_float(picture.score))
     for part, (share, cosine) in hit.shares.items():
         fields.append(write_field(_SHARES, pb.PartShare(part=part, share=share, cosine=cosine).SerializeToString()))
@@ -121,8 +122,16 @@ def _write_steps(steps: StepTimes) -> Iterator[bytes]:
     """Where the call's time went."""
     for step, seconds in steps.seconds.items():
         whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
-        duration = _SECONDS + write_varint(whole) + _NANOS + write_varint(nanos)
-        yield write_field(_STEP_TIMES, write_field(_STEP, step.encode()) + write_field(_DURATION, duration))
+        duration = _NANOS + write_varint(nanos)
+        if whole:
+            duration += _SECONDS + write_varint(whole)
+        yield write_field(_STEP_TIMES, _write_step(step) + write_field(_DURATION, duration))
+
+
+@lru_cache(maxsize=64)
+def _write_step(step: str) -> bytes:
+    """The name of a step, of which there are few."""
+    return write_field(_STEP, step.encode())
 
 
 def write_classification(
