@@ -22,7 +22,7 @@ from typing import Any
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder, Tokens
 from sosie.engine.text import Tokenizer
-from sosie.indexer.catalog import Catalog
+from sosie.indexer.cleaning.clean_catalog import CleanCatalog, CleaningOptions
 from sosie.indexer.embedding import Tokenize
 from sosie.indexer.job import Job, JobOptions
 from sosie.indexer.opening import Backends, open_backends
@@ -56,6 +56,7 @@ class Settings:
     max_rejects: MaxRejects
     state: Path = Path(".sosie") / "index"
     events: str | None = None
+    cleaning: CleaningOptions = field(default_factory=CleaningOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
 
 
@@ -85,7 +86,7 @@ class Run:
 
     settings: Settings
     state: TargetState
-    catalog: Catalog
+    catalog: CleanCatalog
     folder: PictureFolder
     encoder: Encoder
     tokenizer: Tokenize
@@ -142,8 +143,9 @@ async def index_catalog(settings: Settings, tell: Callable[[str], None] = tell_n
 
 
 async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -> Run:
-    catalog = Catalog(settings.catalog)
     folder = PictureFolder(settings.images)
+    near_duplicates = settings.cleaning.watch_pictures(folder, settings.rejects, settings.options.threads)
+    catalog = CleanCatalog(settings.catalog, settings.cleaning, near_duplicates)
     events = stack.enter_context(Events(settings.events))
     encoder, store = await stack.enter_async_context(open_backends(settings.backends, timeout=settings.options.timeout))
     tokenizer = _open_tokenizer(settings, encoder)
@@ -157,6 +159,7 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -
         "collection": target.collection.identity,
         "recipe": repr(recipe),
         "images": str(settings.images.resolve()),
+        "cleaning": settings.cleaning.digest,
     }
     journal = stack.enter_context(Journal(state.folder / "journal", {**terms, "version": version("sosie")}))
     if journal.rows > await target.store.count(
@@ -251,6 +254,7 @@ def _make_retrier(run: Run) -> Retrier:
 
 def _conclude(run: Run) -> Outcome:
     stopped_by = run.signals[0] if run.signals else None
+    run.report.sections["cleaning"] = run.catalog.books
     outcome = "stopped" if stopped_by else "refused" if run.refused else "failed" if run.error else "done"
     books = {
         "outcome": outcome,

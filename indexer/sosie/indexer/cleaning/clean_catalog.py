@@ -14,8 +14,9 @@ from sosie.indexer.cleaning.aliases import Aliases
 from sosie.indexer.cleaning.categories import CategoryMap
 from sosie.indexer.cleaning.cleaner import RULES, Cleaner
 from sosie.indexer.cleaning.merging import MergeRule, make_merger
-from sosie.indexer.cleaning.near_duplicates import NearDuplicates, NearMode
+from sosie.indexer.cleaning.near_duplicates import NearDuplicates, NearMode, name_list
 from sosie.indexer.entry import Entry
+from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.reading.files import Partition
 from sosie.indexer.reading.repeats import Merger
 from sosie.indexer.rejects import Reject, Repeat
@@ -43,6 +44,13 @@ class CleaningOptions:
     def make_merger(self) -> Merger:
         return make_merger(self.merge)
 
+    def watch_pictures(self, folder: PictureFolder, rejects: Path, threads: int) -> NearDuplicates | None:
+        """What looks for near-duplicates, where that is asked for; its list is beside the rejects. Raises OSError."""
+        if self.near_duplicates is NearMode.IGNORE:
+            return None
+        drop = self.near_duplicates is NearMode.DROP
+        return NearDuplicates(folder, name_list(rejects), drop=drop, threads=threads)
+
 
 class CleanCatalog(Catalog):
     """A catalog, read once, that counts on the way what cleaning did."""
@@ -57,8 +65,9 @@ class CleanCatalog(Catalog):
         partition: Partition | None = None,
     ) -> None:
         """Raises OSError as Catalog does. A `merger` stands in for that of the options."""
-        self._cleaning = options.make_cleaner()
-        super().__init__(path, cleaner=self._cleaning, merger=merger or options.make_merger(), partition=partition)
+        self.cleaner = options.make_cleaner()
+        """Knows which categories are not covered."""
+        super().__init__(path, cleaner=self.cleaner, merger=merger or options.make_merger(), partition=partition)
         self._near_duplicates = near_duplicates
         self._changes: Counter[str] = Counter()
         self._products = 0
@@ -88,7 +97,7 @@ class CleanCatalog(Catalog):
             if isinstance(each, Entry):
                 self._products += bool(each.changes)
                 self._changes.update(change.rule for change in each.changes)
-                self._unmapped += self._cleaning.find_unmapped(each.product) is not None
+                self._unmapped += self.cleaner.find_unmapped(each.product) is not None
             else:
                 self._repeats += isinstance(each, Repeat)
             yield each

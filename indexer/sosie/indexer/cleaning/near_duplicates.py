@@ -28,6 +28,11 @@ class NearMode(enum.StrEnum):
     DROP = "drop"
 
 
+def name_list(rejects: Path) -> Path:
+    """Where pairs are listed: beside the rejects, which are in `rejects`."""
+    return rejects.with_name(rejects.name.removesuffix(".jsonl").removesuffix(".rejects") + ".near-duplicates.jsonl")
+
+
 @dataclass(frozen=True)
 class PictureName:
     """Where a picture is listed."""
