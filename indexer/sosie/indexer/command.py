@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sosie.engine.addresses import find_address
+from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
+from sosie.indexer.cleaning.options import read_options as read_cleaning_options
+from sosie.indexer.cleaning.summary import describe as describe_cleaning
 from sosie.indexer.target.options import Place, read_options
 from sosie.indexer.target.options import add_arguments as add_target_arguments
 from sosie.indexer.target.summary import describe as describe_target
@@ -110,6 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a run keeps what survives it; default $SOSIE_STATE, else .sosie/index",
     )
     parser.add_argument("--events", metavar="FILE|-", help="append what happens to FILE, one JSON object a line")
+    add_cleaning_arguments(parser)
     add_target_arguments(parser)
 
 
@@ -203,6 +207,7 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         state=place.state,
         events=arguments.events,
         target=read_options(arguments),
+        cleaning=read_cleaning_options(arguments, "sosie index"),
     )
 
 
@@ -247,6 +252,7 @@ def _summarise(report: dict[str, Any]) -> str:
         f"    {fault['count']:,} x {field}, first in line {fault['first_line']}: {fault['first_reason']}"
         for field, fault in rejected["by_field"].items()
     ]
+    lines += describe_cleaning(report["cleaning"])
     lines += describe_target(report)
     lines.append(f"in {report['seconds']:,.1f} s, {report['pictures_per_second']:,.1f} pictures/s")
     if shares:
