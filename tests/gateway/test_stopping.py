@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from fakes import FakeStore
 from gateway_shop import Shop
 from sosie.gateway.gate import Gate, ShuttingDownError
 from sosie.gateway.main import Gateway, run_gateway
@@ -36,7 +37,7 @@ class SlowSearch:
 @pytest.fixture
 def slow(filled: Shop, monkeypatch: pytest.MonkeyPatch) -> SlowSearch:
     made = SlowSearch(filled.store.search)
-    monkeypatch.setattr(filled.store, "search", made)
+    monkeypatch.setattr(FakeStore, "search", made)
     return made
 
 

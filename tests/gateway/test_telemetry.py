@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from fakes import FakeStore
 from gateway_shop import Shop
 from sosie.engine import outgoing
 from sosie.engine.errors import InputError
@@ -201,7 +202,7 @@ async def test_a_cancelled_call(filled: Shop, gateway: Gateway, stub: Any, monke
         finally:
             cancelled.set()
 
-    monkeypatch.setattr(filled.store, "search", search)
+    monkeypatch.setattr(FakeStore, "search", search)
     call = stub.SearchByText(pb.SearchByTextRequest(sentence="green hat"))
     await asyncio.wait_for(asked.wait(), 10)
     call.cancel()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sosie.engine.errors import (
     BackendError,
@@ -16,13 +16,17 @@ from sosie.engine.errors import (
     NoIndexError,
     SpaceMismatchError,
 )
+from sosie.engine.generations import GenerationStore
 from sosie.engine.inference import Classifier, Encoder, ServedModel
 from sosie.engine.probing import Health
 from sosie.engine.space import EmbeddingSpace
 from sosie.engine.store import VectorStore
 from sosie.engine.text import Tokenizer
+from sosie.gateway.live_index import LiveIndex
 
 _LOG = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _PROBE_TIMEOUT = 5.0  # seconds for a probe of all models, or of the store
 _HEALTHY_PAUSE = 2.0  # seconds between two checks
@@ -50,10 +54,14 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Embedder:
-    """An encoder with its tokenizer; `problem` is why it does not answer now, where that is known."""
+    """An encoder with its tokenizer, and the collection to search by it.
+
+    `problem` is why the encoder does not answer now, where that is known.
+    """
 
     encoder: Encoder
     tokenizer: Tokenizer
+    store: VectorStore
     problem: EngineError | None = None
 
     @property
@@ -76,16 +84,17 @@ class Backends:
     def __init__(
         self,
         connect: Callable[[], Awaitable[Models]],
-        store: VectorStore,
+        store: GenerationStore,
         *,
         collection: str,
         repository: Path,
         space: str = "",
     ) -> None:
-        self.store = store
         self.served: Sequence[ServedModel] = ()
         """What the model server said last of its models."""
         self._connect = connect
+        self._store = store
+        self._index = LiveIndex(store, self._speaks)
         self._collection = collection
         self._repository = repository
         self._wanted_space = space
@@ -95,8 +104,6 @@ class Backends:
         self._sick = Health()
         self._gone = Health()
         self._gone_since = 0.0
-        self._collection_space: EmbeddingSpace | None = None
-        self._store_error: EngineError | None = BackendUnavailableError("the store was not asked yet")
         self._tokenizers: dict[str, Tokenizer] = {}
         self._doubt = asyncio.Event()
         self._to_look_at = {"models", "store"}
@@ -105,7 +112,7 @@ class Backends:
     @property
     def space(self) -> str:
         """The name of the collection's embedding space; empty while it is not known."""
-        return self._collection_space.name if self._collection_space else ""
+        return self._index.space.name if self._index.space else ""
 
     @property
     def problem(self) -> EngineError | None:
@@ -124,12 +131,24 @@ class Backends:
         """Whether both were looked at, whatever that came to."""
         return not self._to_look_at
 
+    async def answer(self, ask: Callable[[Embedder], Awaitable[_Answer]]) -> _Answer:
+        """What `ask` answers by what `for_search` gives; once more where the collection was dropped meanwhile."""
+        embedder = await self.for_search()
+        try:
+            return await ask(embedder)
+        except NoIndexError:
+            await self._refresh_store()
+            again = self._choose()
+            if again.store is embedder.store:
+                raise
+        return await ask(again)
+
     async def for_search(self) -> Embedder:
         """The encoder of the collection's space, also where it does not answer: an indexed picture needs none.
 
         Raises what is known to keep all searches from being answered.
         """
-        if isinstance(self._store_error, NoIndexError):
+        if isinstance(self._index.error, NoIndexError):
             await self._refresh_store()  # it may have been made since the last look
         return self._choose()
 
@@ -196,7 +215,7 @@ class Backends:
     async def close(self) -> None:
         if self._models is not None:
             await self._models.close()
-        await self.store.close()
+        await self._store.close()
 
     async def _refresh_models(self) -> None:
         """Probes the models; those of a server that was away, or lacks one, are read anew: they may be others now."""
@@ -216,7 +235,7 @@ class Backends:
 
     def _lacks_encoder(self, models: Models) -> bool:
         """Whether the encoder that searches need is not there: it may have been loaded since."""
-        space = self._collection_space
+        space = self._index.next_space
         return not models.encoders if space is None else space.name not in models.encoders
 
     async def _read_models(self, known: Models | None) -> Models:
@@ -239,20 +258,21 @@ class Backends:
 
     async def _refresh_store(self) -> None:
         try:
-            self._collection_space = await self.store.probe(timeout=_PROBE_TIMEOUT)
-            self._store_error = None
-        except EngineError as error:
-            self._store_error = error
+            await self._index.look(timeout=_PROBE_TIMEOUT)
         finally:
             self._to_look_at.discard("store")
 
+    def _speaks(self, space: EmbeddingSpace) -> bool:
+        """Whether questions in this space are wanted, and can be embedded now."""
+        models = self._models
+        wanted = self._wanted_space in {"", space.name}
+        return wanted and models is not None and space.name in models.encoders and space.name not in self._sick.encoders
+
     def _choose(self) -> Embedder:
-        if self._store_error is not None:
-            raise self._store_error
+        if self._index.error is not None:
+            raise self._index.error
         models = self._known_models()
-        if self._collection_space is None:
-            raise BackendUnavailableError("the collection was not read yet")
-        name = self._collection_space.name
+        name = self.space
         if self._wanted_space and self._wanted_space != name:
             raise SpaceMismatchError(self._collection, name, self._wanted_space)
         return self._find_encoder(models, name)
@@ -264,7 +284,7 @@ class Backends:
             raise problem or SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
         if name not in self._tokenizers:
             self._tokenizers[name] = Tokenizer.find(self._repository, encoder.text_input)
-        return Embedder(encoder, self._tokenizers[name], problem)
+        return Embedder(encoder, self._tokenizers[name], self._index.store, problem)
 
     def _known_models(self) -> Models:
         if self._models is None:

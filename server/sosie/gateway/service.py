@@ -64,7 +64,7 @@ class VisualSearchService:
         self._keyring = keyring
         self._weighting = weighting
         self._lag = lag
-        self._inputs = Inputs(backends.store, decoders)
+        self._inputs = Inputs(decoders)
         self._breadth = Breadth()
         self._texts = TextEmbeddings(text_cache, telemetry.count_texts)
         self._telemetry = telemetry
@@ -204,28 +204,32 @@ class VisualSearchService:
         sentence = questions.read_sentence(request.sentence) if request.HasField("sentence") else None
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
-        async with call:
-            embedder = await self._backends.for_search()
+
+        async def ask(embedder: Embedder) -> bytes:
             image, category = await self._see(embedder, request, crop, call)
             text = await self._texts.embed(embedder, sentence, call) if sentence else None
             query, category = self._build(embedder, weights, category, image, text)
-            return await self._find(query, category, wanted, call)
+            return await self._find(embedder, query, category, wanted, call)
+
+        async with call:
+            return await self._backends.answer(ask)
 
     async def _search_by_text(self, request: pb.SearchByTextRequest, call: Call) -> bytes:
         sentence = questions.read_sentence(request.sentence)
         wanted = questions.read_wanted(request.options)
         weights = questions.read_weights(request.options.weights)
-        async with call:
-            embedder = await self._backends.for_search()
+
+        async def ask(embedder: Embedder) -> bytes:
             text = await self._texts.embed(embedder, sentence, call)
             query, category = self._build(embedder, weights, wanted.filter.category_prefix, None, text)
-            return await self._find(query, category, wanted, call)
+            return await self._find(embedder, query, category, wanted, call)
 
-    async def _find(self, query: Query, category: Category, wanted: Wanted, call: Call) -> bytes:
+        async with call:
+            return await self._backends.answer(ask)
+
+    async def _find(self, embedder: Embedder, query: Query, category: Category, wanted: Wanted, call: Call) -> bytes:
         """The answer to a search; `category` is where the query's weights come from."""
-        hits = await find(
-            self._backends.store, query, wanted, timeout=call.left(), steps=call.steps, breadth=self._breadth
-        )
+        hits = await find(embedder.store, query, wanted, timeout=call.left(), steps=call.steps, breadth=self._breadth)
         return answers.write_found(
             hits,
             grouped=wanted.group_by_product,
