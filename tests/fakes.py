@@ -44,6 +44,8 @@ class FakeEncoder:
         self.space = space
         self.image_input = ImageInput(size=8)
         self.text_input = TextInput(max_tokens=16, tokenizer_sha256=tokenizer_sha256)
+        self.max_pictures = 32
+        self.max_sentences = 32
         self.pictures_encoded = 0
         self.texts_encoded = 0
 

@@ -10,7 +10,8 @@ from typing import Any
 from fakes import FakeEncoder
 from sosie.engine.inference import Pictures
 from sosie.engine.space import Parts
-from sosie.indexer import command, opening
+from sosie.indexer import command
+from sosie.indexer.encoding import servers
 
 
 class TellingEncoder(FakeEncoder):
@@ -39,7 +40,7 @@ class OneModel:
 
 
 if __name__ == "__main__":
-    here: Any = opening
+    here: Any = servers
     here.TritonModels = OneModel
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)

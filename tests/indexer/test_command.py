@@ -14,6 +14,7 @@ from indexer_fixtures import SmallShop, WordTokenizer, make_shop
 from sosie.engine.errors import BackendUnavailableError
 from sosie.engine.space import EmbeddingSpace
 from sosie.indexer import command, opening, session
+from sosie.indexer.encoding import servers
 from sosie.indexer.opening import Backends, SetupError, choose_encoder
 
 BACKENDS = Backends("127.0.0.1:1", "http://127.0.0.1:2", "sosie")
@@ -42,7 +43,7 @@ def store() -> FakeStore:
 @pytest.fixture(autouse=True)
 def doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: FakeStore) -> None:
     """Doubles of Triton, Milvus and the tokenizer, in an empty folder with an empty environment."""
-    monkeypatch.setattr(opening, "TritonModels", Models)
+    monkeypatch.setattr(servers, "TritonModels", Models)
     monkeypatch.setattr(opening, "MilvusStore", lambda uri, collection: store)
     monkeypatch.setattr(session, "_open_tokenizer", lambda settings, encoder: WordTokenizer())
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ from sosie.engine.addresses import find_address
 from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
 from sosie.indexer.cleaning.options import read_options as read_cleaning_options
 from sosie.indexer.cleaning.summary import describe as describe_cleaning
+from sosie.indexer.encoding.options import add_arguments as add_encoding_arguments
 from sosie.indexer.target.options import Place, read_options
 from sosie.indexer.target.options import add_arguments as add_target_arguments
 from sosie.indexer.target.summary import describe as describe_target
@@ -69,8 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--collection", metavar="NAME", help="its alias; default $SOSIE_COLLECTION, else sosie")
     parser.add_argument(
         "--triton",
-        metavar="HOST:PORT",
-        help="Triton's gRPC address; default $SOSIE_TRITON, else a running `sosie local up`, else localhost:8001",
+        metavar="HOST:PORT,...",
+        help="Triton's gRPC address; several with commas between them, or dns:///name:port for all that a name stands "
+        "for; default $SOSIE_TRITON, else a running `sosie local up`, else localhost:8001",
     )
     parser.add_argument(
         "--models",
@@ -87,8 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch", type=_count, default=32, metavar="N", help="pictures a request (default: %(default)s)"
     )
     parser.add_argument(
-        "--in-flight", type=_count, default=4, metavar="N", help="batches at work side by side (default: %(default)s)"
+        "--in-flight",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="batches that are decoded or encoded side by side, at most (default: %(default)s)",
     )
+    add_encoding_arguments(parser)
     parser.add_argument(
         "--threads", type=_count, default=os.cpu_count() or 1, metavar="N", help="to decode with (default: %(default)s)"
     )
@@ -194,6 +201,8 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
             collection=place.collection,
             space=arguments.space or os.environ.get("SOSIE_SPACE") or None,
             rebuild=arguments.rebuild,
+            gateways=arguments.gateway_metrics,
+            max_queue=arguments.max_queue_ms / 1000,
         ),
         rejects=rejects,
         options=JobOptions(

@@ -11,14 +11,17 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder
 from sosie.engine.store import Row, VectorStore
 from sosie.indexer.embedding import Embedder, Tokenize
+from sosie.indexer.encoding.twins import Twins, TwinTable
 from sosie.indexer.entry import Entry
 from sosie.indexer.listing import Listing, list_pictures
 from sosie.indexer.pictures import PictureFolder
@@ -62,14 +65,21 @@ _Queue: TypeAlias = asyncio.Queue[list[_Item] | None]
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How the job goes about it. `timeout` is in seconds, for each request to Triton and to Milvus."""
+    """How the job goes about it. `timeout` is in seconds, for each request to Triton and to Milvus.
+
+    At most `in_flight` batches are decoded and encoded side by side. `twins` is the file that keeps which pictures look
+    the same.
+    """
 
     batch: int = 32
-    in_flight: int = 4
+    in_flight: int = 8
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     timeout: float = 60.0
     with_words: bool = True
     backoff: Backoff = field(default_factory=Backoff)
+    twins: Path | None = None
+    settle: bool = True
+    """Whether the job ends by waiting for the store's index; where it does a part of a run only, the run does."""
 
 
 class Job:
@@ -99,6 +109,7 @@ class Job:
         recipe = Recipe.of(encoder, with_words=options.with_words)
         timeout = options.timeout
         self._planner = Planner(store=store, folder=folder, recipe=recipe, pool=pool, retrier=retrier, timeout=timeout)
+        self._twins = TwinTable(options.twins) if options.twins else None
         self._embedder = Embedder(
             encoder=encoder,
             tokenizer=tokenizer,
@@ -108,6 +119,7 @@ class Job:
             retrier=retrier,
             report=report,
             timeout=timeout,
+            twins=Twins(self._twins, store),
         )
         self._writer = Writer(store=store, retrier=retrier, timeout=timeout)
 
@@ -120,11 +132,12 @@ class Job:
         listings: _Queue[Listing] = asyncio.Queue(1)
         tasks: _Queue[Task] = asyncio.Queue(self._options.in_flight)
         rows: _Queue[_Made] = asyncio.Queue(self._options.in_flight)
-        async with asyncio.TaskGroup() as steps:
-            steps.create_task(self._read(listings))
-            steps.create_task(self._plan(listings, tasks, rows))
-            steps.create_task(self._embed(tasks, rows))
-            steps.create_task(self._write(rows))
+        with self._twins or nullcontext():
+            async with asyncio.TaskGroup() as steps:
+                steps.create_task(self._read(listings))
+                steps.create_task(self._plan(listings, tasks, rows))
+                steps.create_task(self._embed(tasks, rows))
+                steps.create_task(self._write(rows))
         if self._error:
             raise self._error
 
@@ -212,7 +225,7 @@ class Job:
         async for made in _drain(rows, join=MAX_ROWS):
             if working:  # once it failed, the steps before it must still find room to put and end
                 working = await self._attempt(partial(write_rows, made)) or False
-        if working:
+        if working and self._options.settle:
             with self._report.times.measure("write"):
                 settle = partial(self._writer.settle, resumed=self._report.resumed > 0)
                 self._report.index_pending = await self._attempt(settle) is False

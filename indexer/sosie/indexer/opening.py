@@ -1,7 +1,7 @@
 """Opens what the job stands on: the encoder of the right space, its tokenizer, and the collection."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from sosie.engine.errors import EngineError, NoIndexError, SpaceMismatchError
@@ -9,7 +9,9 @@ from sosie.engine.generations import GenerationStore
 from sosie.engine.inference import Encoder
 from sosie.engine.milvus import MilvusStore
 from sosie.engine.store import VectorStore
-from sosie.engine.triton import TritonModels
+from sosie.indexer.encoding.gateway_queue import watch_gateways
+from sosie.indexer.encoding.servers import Servers, follow
+from sosie.indexer.encoding.spreading import SpreadEncoder
 
 
 class SetupError(Exception):
@@ -20,7 +22,9 @@ class SetupError(Exception):
 class Backends:
     """Where Triton and the index are, and which of what they hold is meant.
 
-    With `rebuild` the collection may be in another space than the one that is meant: it moves.
+    `triton` is one address or several, see Servers. With `rebuild` the collection may be in another space than the one
+    that is meant: it moves. While calls wait longer than `max_queue` seconds at one of the `gateways`, which are the
+    addresses of their metrics, nothing is encoded.
     """
 
     triton: str
@@ -28,38 +32,46 @@ class Backends:
     collection: str
     space: str | None = None
     rebuild: bool = False
+    gateways: tuple[str, ...] = ()
+    max_queue: float = 0.05
 
 
 @asynccontextmanager
-async def open_backends(backends: Backends, *, timeout: float) -> AsyncIterator[tuple[Encoder, GenerationStore]]:
+async def open_backends(backends: Backends, *, timeout: float) -> AsyncIterator[tuple[SpreadEncoder, GenerationStore]]:
     """The encoder to use, and the store, whose collection is in its space or not yet there.
 
     Raises SetupError where the space is unclear or another than the collection's, and the engine's errors where Triton
     or the store cannot be reached.
     """
-    try:
-        models = await TritonModels.connect(backends.triton, timeout=timeout)
-    except EngineError as error:
-        raise SetupError(f"cannot use Triton at {backends.triton}: {error}") from error
-    try:
-        store = MilvusStore(backends.store, backends.collection)
+    async with AsyncExitStack() as stack:
         try:
-            indexed = await _read_space(store, timeout)
-            yield choose_encoder(models.encoders, indexed, backends), store
-        finally:
-            await store.close()
-    finally:
-        await models.close()
+            servers = await stack.enter_async_context(_connect(backends, timeout))
+        except EngineError as error:
+            raise SetupError(f"cannot use Triton at {backends.triton}: {error}") from error
+        store = MilvusStore(backends.store, backends.collection)
+        stack.push_async_callback(store.close)
+        chosen = choose_encoder(servers.encoders(), await _read_space(store, timeout), backends)
+        gate = await stack.enter_async_context(watch_gateways(backends.gateways, backends.max_queue))
+        encoder = SpreadEncoder(servers.replicas(chosen.space.name), gate)
+        await stack.enter_async_context(follow(servers, encoder))
+        yield encoder, store
 
 
 @asynccontextmanager
 async def open_encoder(backends: Backends, space: str, *, timeout: float) -> AsyncIterator[Encoder | None]:
     """Another encoder than the one to use, by its space; None where it is not served. Raises the engine's errors."""
-    models = await TritonModels.connect(backends.triton, timeout=timeout)
+    async with _connect(backends, timeout) as servers:
+        yield servers.encoders().get(space)
+
+
+@asynccontextmanager
+async def _connect(backends: Backends, timeout: float) -> AsyncIterator[Servers]:
+    servers = Servers(backends.triton, timeout)
     try:
-        yield models.encoders.get(space)
+        await servers.connect()
+        yield servers
     finally:
-        await models.close()
+        await servers.close()
 
 
 def choose_encoder(encoders: Mapping[str, Encoder], indexed: str | None, backends: Backends) -> Encoder:

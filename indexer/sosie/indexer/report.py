@@ -50,6 +50,8 @@ class Report:
         """Pictures that the catalog's valid lines have listed so far."""
         self.indexed = 0
         """Written with a vector that was made in this run."""
+        self.shared = 0
+        """Of those, pictures that look the same as one that was encoded already."""
         self.rewritten = 0
         """Written anew around the vector that the index had."""
         self.unchanged = 0
@@ -114,6 +116,7 @@ class Report:
             "products": self.products,
             "pictures": self.pictures,
             "indexed": self.indexed,
+            "shared": self.shared,
             "rewritten": self.rewritten,
             "unchanged": self.unchanged,
             "resumed": self.resumed,

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sosie.engine.inference import Encoder, Tokens
 from sosie.engine.text import Tokenizer
 from sosie.indexer.cleaning.clean_catalog import CleanCatalog, CleaningOptions
 from sosie.indexer.embedding import Tokenize
+from sosie.indexer.encoding.spreading import SpreadEncoder
 from sosie.indexer.job import Job, JobOptions
 from sosie.indexer.opening import Backends, open_backends
 from sosie.indexer.pictures import PictureFolder
@@ -88,7 +89,7 @@ class Run:
     state: TargetState
     catalog: CleanCatalog
     folder: PictureFolder
-    encoder: Encoder
+    encoder: SpreadEncoder
     tokenizer: Tokenize
     target: Target
     report: Report
@@ -205,13 +206,14 @@ async def _fill(run: Run) -> None:
         store=run.target.store,
         report=run.report,
         pool=run.pool,
-        options=run.settings.options,
+        options=replace(run.settings.options, twins=run.state.folder / "twins.sqlite"),
         ledger=Ledger(run.journal, run.folder, run.pool),
     )
-    run.stops.append(job.stop)
+    run.stops += [job.stop, run.encoder.hurry]
     if run.stopping:  # a signal came while all was opened
         job.stop()
     await job.run()
+    run.report.sections["encoders"] = run.encoder.describe()
 
 
 async def _prune(run: Run) -> None:

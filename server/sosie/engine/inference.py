@@ -70,6 +70,16 @@ class Encoder(Protocol):
     @property
     def text_input(self) -> TextInput: ...
 
+    @property
+    def max_pictures(self) -> int:
+        """The most that the server takes in one request; for more, it is asked several times at once."""
+        ...
+
+    @property
+    def max_sentences(self) -> int:
+        """The same for sentences."""
+        ...
+
     async def encode_images(self, pictures: Pictures, *, timeout: float) -> Parts:
         """[n, size] vectors of the parts that a picture fills, for any n.
 

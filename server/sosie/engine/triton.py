@@ -97,6 +97,8 @@ class TritonEncoder:
         self.image_input = image.parse("input", lambda raw: ImageInput(**raw))
         self.text_input = text.parse("input", lambda raw: TextInput(**raw))
         self.text_model = text.name
+        self.max_pictures = image.max_batch
+        self.max_sentences = text.max_batch
         self._image = image
         self._text = text
 

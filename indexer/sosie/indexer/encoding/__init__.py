@@ -1,0 +1,1 @@
+"""Asking the encoders: as much as they take, from one server or several, behind questions, and nothing twice."""
