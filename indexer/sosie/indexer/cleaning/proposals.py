@@ -1,6 +1,6 @@
 """Proposals for categories that no entry covers, by how similar their texts are."""
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz, process
@@ -8,10 +8,12 @@ from rapidfuzz import fuzz, process
 from sosie.indexer.cleaning.categories import CategoryMap, CategoryPath
 from sosie.indexer.cleaning.text import fold
 
-MIN_SCORE = 0.6
-"""Less similar texts are no proposal: below it most have only letters in common."""
+MIN_LEAF = 0.78
+"""How similar the narrowest levels must be at least: at 0.75 a skirt becomes a T-shirt."""
 
 _LEAF_SHARE = 0.6  # the narrowest level says most of what a thing is
+_INSIDE = 0.9  # what a name is worth that is part of another, as `boots` of `ankle boots`
+_MIN_INSIDE = 4  # letters: shorter ones are in anything
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,45 @@ class Proposer:
     def propose(self, category: str, limit: int = 3) -> list[Proposal]:
         """Up to `limit` different targets for a category written as one text, the best first.
 
-        The score is that of the narrowest level and that of the whole path together, each the share of letters in
-        common with the words sorted: so the order of words makes no difference.
+        60% of the score is how similar the narrowest levels are: the share of letters that they have in common with
+        their words sorted, or 0.9 of that where one is part of the other. 40% is which share of the words above them the
+        shorter has in common with the longer, half where one has none.
         """
+        written = fold(category)
+        proposals: dict[CategoryPath, Proposal] = {}
+        for score, place in sorted(self._score(written), key=lambda found: (-found[0], self._paths[found[1]])):
+            target = self._targets[place]
+            proposals.setdefault(target, Proposal(target, round(score, 2), self._paths[place]))
+            if len(proposals) == limit:
+                break
+        return list(proposals.values())
+
+    def _score(self, written: str) -> list[tuple[float, int]]:
+        """Scores and places of the known categories whose narrowest level is similar enough."""
         if not self._paths:
             return []
-        written = fold(category)
-        paths = _similarities(written, self._paths)
-        leaves = _similarities(_leaf(written), self._leaves)
-        scores = [_LEAF_SHARE * leaf + (1 - _LEAF_SHARE) * path for leaf, path in zip(leaves, paths, strict=True)]
-        proposals: dict[CategoryPath, Proposal] = {}
-        for place in sorted(range(len(scores)), key=lambda place: (-scores[place], self._paths[place])):
-            if scores[place] < MIN_SCORE or len(proposals) == limit:
-                break
-            target = self._targets[place]
-            proposals.setdefault(target, Proposal(target, round(scores[place], 2), self._paths[place]))
-        return list(proposals.values())
+        leaf, above = _leaf(written), _words_above(written)
+        whole = process.cdist([leaf], self._leaves, scorer=fuzz.token_sort_ratio)[0]
+        inside = process.cdist([leaf], self._leaves, scorer=fuzz.partial_ratio)[0]
+        found = []
+        for place, other in enumerate(self._leaves):
+            similarity = float(whole[place]) / 100
+            if min(len(leaf), len(other)) >= _MIN_INSIDE:
+                similarity = max(similarity, _INSIDE * float(inside[place]) / 100)
+            if similarity >= MIN_LEAF:
+                shared = _share(above, _words_above(self._paths[place]))
+                found.append((_LEAF_SHARE * similarity + (1 - _LEAF_SHARE) * shared, place))
+        return found
 
 
 def _leaf(category: str) -> str:
     return category.rpartition(">")[2].strip()
 
 
-def _similarities(text: str, others: Sequence[str]) -> list[float]:
-    """0 to 1 for each of the others."""
-    scores = process.cdist([text], others, scorer=fuzz.token_sort_ratio)
-    return [float(score) / 100 for score in scores[0]]
+def _words_above(category: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", category.rpartition(">")[0]))
+
+
+def _share(words: frozenset[str], others: frozenset[str]) -> float:
+    shorter = min(len(words), len(others))
+    return len(words & others) / shorter if shorter else 0.5
