@@ -32,6 +32,7 @@ class Window:
         self._base = math.inf
         self._least = math.inf  # of the rounds since the base was found
         self._rounds = 0
+        self._resumed = 0  # the limit to go back to when the queue has drained
         self._doubling = True
         self._full = False
         self._times: list[float] = []
@@ -60,7 +61,7 @@ class Window:
         self.end()
         self._refusals_to_come = max(0, self._refusals_to_come - 1)
         self._times.append(seconds)
-        if len(self._times) >= self.limit:
+        if len(self._times) >= self.limit + self._resumed:  # while it drains: those of before come back first
             self._end_round(self._times)
             self._times = []
 
@@ -72,6 +73,7 @@ class Window:
         self.end()
         self._times = []
         self._doubling = False
+        self._resumed = 0
         if self._refusals_to_come:
             self._refusals_to_come -= 1
             return
@@ -82,6 +84,9 @@ class Window:
         """As many answers as the limit are in."""
         self._base = min(self._base, *times)
         self._least = min(self._least, *times)
+        if self._resumed:
+            self.limit, self._resumed, self._full = self._resumed, 0, False
+            return
         mean = sum(times) / len(times)
         waiting = self.limit * (1 - self._base / mean) if mean > 0 else 0.0
         full, self._full = self._full, not self.has_room
@@ -98,7 +103,8 @@ class Window:
     def _renew_base(self) -> None:
         """Forgets a base of long ago, when the server or its neighbours may have been others.
 
-        The half of the requests drains the queue for a round, so that the next base is not one of a full queue.
+        For one round the half of the requests drains the queue, so that the next base is not that of a full one.
         """
         self._base, self._least, self._rounds = self._least, math.inf, 0
+        self._resumed = self.limit
         self.limit = max(1, min(self.limit, _START), self.limit // 2)
