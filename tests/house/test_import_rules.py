@@ -29,6 +29,7 @@ PLANTS = [
     ("torch", "server/sosie/engine/planted.py", "def run():\n    import torch.nn"),
     ("triton", "training/sosie/training/planted.py", "from tritonclient.grpc import aio"),
     ("milvus", "indexer/sosie/indexer/planted.py", "from pymilvus import MilvusClient"),
+    ("ray", "indexer/sosie/indexer/planted.py", "def run():\n    import ray"),
     ("milvus", "server/sosie/local/planted.py", "import milvus_lite"),
     ("grpc", "server/sosie/engine/planted.py", "import grpc"),
 ]

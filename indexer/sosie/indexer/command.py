@@ -13,6 +13,8 @@ from sosie.engine.addresses import find_address
 from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
 from sosie.indexer.cleaning.options import read_options as read_cleaning_options
 from sosie.indexer.cleaning.summary import describe as describe_cleaning
+from sosie.indexer.cluster.options import add_arguments as add_cluster_arguments
+from sosie.indexer.cluster.options import read_options as read_cluster_options
 from sosie.indexer.encoding.options import add_arguments as add_encoding_arguments
 from sosie.indexer.target.options import Place, read_options
 from sosie.indexer.target.options import add_arguments as add_target_arguments
@@ -122,12 +124,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", metavar="FILE|-", help="append what happens to FILE, one JSON object a line")
     add_cleaning_arguments(parser)
     add_target_arguments(parser)
+    add_cluster_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from sosie.engine.errors import EngineError  # noqa: PLC0415 - the top of a command stays light
+    from sosie.indexer.faults import describe_os_error  # noqa: PLC0415
     from sosie.indexer.opening import SetupError  # noqa: PLC0415
-    from sosie.indexer.session import describe_os_error, index_catalog  # noqa: PLC0415
+    from sosie.indexer.session import index_catalog  # noqa: PLC0415
     from sosie.indexer.target.errors import LockedError  # noqa: PLC0415
 
     look_after = str(arguments.catalog) in LOOK_AFTER
@@ -216,6 +220,7 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         state=place.state,
         events=arguments.events,
         target=read_options(arguments),
+        cluster=read_cluster_options(arguments, place.store),
         cleaning=read_cleaning_options(arguments, "sosie index"),
     )
 

@@ -11,7 +11,7 @@ A signal, and a fault, end the run after the step that it is in; the next run go
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,16 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from sosie.engine.errors import EngineError
-from sosie.engine.inference import Encoder, Tokens
-from sosie.engine.text import Tokenizer
+from sosie.engine.inference import Encoder
 from sosie.indexer.cleaning.clean_catalog import CleanCatalog, CleaningOptions
+from sosie.indexer.cluster.errors import ClusterError
+from sosie.indexer.cluster.options import ClusterOptions
+from sosie.indexer.cluster.worker import Work
 from sosie.indexer.embedding import Tokenize
 from sosie.indexer.encoding.spreading import SpreadEncoder
+from sosie.indexer.faults import describe_os_error
 from sosie.indexer.job import Job, JobOptions
 from sosie.indexer.opening import Backends, open_backends
 from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.progress import show_progress
-from sosie.indexer.recipe import WORDS, Recipe
+from sosie.indexer.recipe import Recipe
 from sosie.indexer.rejects import RejectsFile
 from sosie.indexer.report import MaxRejects, Report
 from sosie.indexer.reporting.events import Events
@@ -42,6 +45,8 @@ from sosie.indexer.target.ledger import Ledger
 from sosie.indexer.target.options import TargetOptions
 from sosie.indexer.target.state import TargetState, open_state
 from sosie.indexer.target.target import Target, open_target
+from sosie.indexer.tokenizing import open_tokenizer
+from sosie.indexer.writing import Writer
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Settings:
     events: str | None = None
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)
     target: TargetOptions = field(default_factory=TargetOptions)
+    cluster: ClusterOptions | None = None
+    """None where this process does the work itself."""
 
 
 @dataclass(frozen=True)
@@ -191,13 +198,16 @@ async def _work(run: Run) -> None:
     except RefusedError as refusal:
         run.refused = True
         run.fail(str(refusal))
-    except EngineError as problem:
+    except (EngineError, ClusterError) as problem:
         run.fail(str(problem))
     except OSError as problem:
         run.fail(describe_os_error(problem))
 
 
 async def _fill(run: Run) -> None:
+    if run.settings.cluster:
+        await _fill_by_cluster(run, run.settings.cluster)
+        return
     job = Job(
         catalog=run.target.watch(run.catalog),
         folder=run.folder,
@@ -214,6 +224,33 @@ async def _fill(run: Run) -> None:
         job.stop()
     await job.run()
     run.report.sections["encoders"] = run.encoder.describe()
+
+
+async def _fill_by_cluster(run: Run, cluster: ClusterOptions) -> None:
+    try:
+        from sosie.indexer.cluster.fleet import Fleet  # noqa: PLC0415 - Ray is an extra of its own
+    except ImportError as error:
+        raise ClusterError(f"--engine ray needs what the extra brings: pip install 'sosie[ray]' ({error})") from error
+    settings = run.settings
+    work = Work(
+        catalog=settings.catalog.absolute(),
+        images=settings.images.absolute(),
+        models=settings.models.absolute(),
+        backends=replace(settings.backends, space=run.encoder.space.name),
+        collection=run.target.collection.name,
+        options=settings.options,
+        cleaning=settings.cleaning,
+    )
+    fleet = Fleet(
+        catalog=run.catalog, watch=run.target.watch, work=work, options=cluster, report=run.report, tell=run.tell
+    )
+    run.stops.append(fleet.stop)
+    if run.stopping:  # as above
+        fleet.stop()
+    await fleet.run()
+    if not run.stopping:
+        writer = Writer(store=run.target.store, retrier=_make_retrier(run), timeout=settings.options.timeout)
+        run.report.index_pending = not await writer.settle(resumed=run.report.indexed + run.report.rewritten > 0)
 
 
 async def _prune(run: Run) -> None:
@@ -256,7 +293,7 @@ def _make_retrier(run: Run) -> Retrier:
 
 def _conclude(run: Run) -> Outcome:
     stopped_by = run.signals[0] if run.signals else None
-    run.report.sections["cleaning"] = run.catalog.books
+    run.report.sections.setdefault("cleaning", run.catalog.books)
     outcome = "stopped" if stopped_by else "refused" if run.refused else "failed" if run.error else "done"
     books = {
         "outcome": outcome,
@@ -292,19 +329,5 @@ def stop_on_signals(run: Run) -> Iterator[None]:
                 loop.remove_signal_handler(number)
 
 
-class _NoTokenizer:
-    """Stands where no words are encoded."""
-
-    def encode(self, sentences: Sequence[str]) -> Tokens:
-        raise AssertionError(f"a run without words is asked to encode {len(sentences)} sentences")
-
-
 def _open_tokenizer(settings: Settings, encoder: Encoder) -> Tokenize:
-    if settings.options.with_words and any(part.name == WORDS for part in encoder.space.parts):
-        return Tokenizer.find(settings.models, encoder.text_input)
-    return _NoTokenizer()
-
-
-def describe_os_error(error: OSError) -> str:
-    """What went wrong with which file, on one line."""
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return open_tokenizer(settings.models, encoder, with_words=settings.options.with_words)
