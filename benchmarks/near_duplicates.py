@@ -83,8 +83,8 @@ def main() -> None:
             difference = (likeness.differing_bits(likenesses[number]), likeness.differing_colour(likenesses[number]))
             differences.setdefault(name, []).append(difference)
     print(f"{len(chosen)} of them, found in another file by at most {MAX_BITS} bits and {MAX_COLOUR} levels:")
-    for name, found in differences.items():
-        both = np.array(found)
+    for name, each in differences.items():
+        both = np.array(each)
         share = ((both[:, 0] <= MAX_BITS) & (both[:, 1] <= MAX_COLOUR)).mean()
         bits, colour = np.percentile(both, 95, axis=0)
         print(f"  {name:<28} {share:>6.1%}  95% within {bits:.0f} bits, {colour:.0f} levels")

@@ -126,6 +126,8 @@ def shell(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Shell:
         (folder / name).symlink_to(served.shop.images)
     with served.shop.catalog.open() as products:
         (folder / "catalog.jsonl").write_text("".join(next(products) for _ in range(20)))
+    for block in read_blocks(ROOT / "docs" / "cleaning.md", "toml"):  # each begins with its file's name
+        (folder / block.split()[1]).write_text(block)
     return Shell(folder, served.stack.addresses["gateway"])
 
 

@@ -44,8 +44,8 @@ class Proposer:
         """Up to `limit` different targets for a category written as one text, the best first.
 
         60% of the score is how similar the narrowest levels are: the share of letters that they have in common with
-        their words sorted, or 0.9 of that where one is part of the other. 40% is which share of the words above them the
-        shorter has in common with the longer, half where one has none.
+        their words sorted, or 0.9 of that where one is part of the other. 40% is which share of the words above them
+        the shorter has in common with the longer, half where one has none.
         """
         written = fold(category)
         proposals: dict[CategoryPath, Proposal] = {}
