@@ -61,7 +61,7 @@ def read_ids(catalog: Catalog) -> list[str]:
 
 @pytest.mark.parametrize("name", PACKINGS)
 def test_every_packing_gives_the_same_products(name: str, tmp_path: Path) -> None:
-    """Plain, packed and columnar files give the same products, with the numbers of their lines and all bytes counted."""
+    """Plain, packed and columnar files give the same products, their lines' numbers, and all bytes counted."""
     products = [make_product(number) for number in range(7)]
     PACKINGS[name](tmp_path / name, products)
     (tmp_path / "plain.jsonl").write_bytes(to_lines(products))
@@ -216,7 +216,7 @@ def make_row(**changed: Any) -> dict[str, Any]:
 
 def test_columns_of_any_fitting_type_are_read(tmp_path: Path) -> None:
     """Dictionaries, maps, structs, marked or unmarked text, times with a zone, and nulls, which are absent fields."""
-    empty = dict.fromkeys(("category_path", "price", "attributes", "update_time"))
+    empty: dict[str, Any] = dict.fromkeys(("category_path", "price", "attributes", "update_time"))
     write_parquet(tmp_path / "c.parquet", [make_row(), make_row(product_id="p2", **empty)], schema=TYPED)
     full, bare = [found.product for found in Catalog(tmp_path / "c.parquet") if isinstance(found, Entry)]
     assert (full.title, list(full.category_path), dict(full.attributes)) == (
@@ -231,7 +231,7 @@ def test_columns_of_any_fitting_type_are_read(tmp_path: Path) -> None:
     assert not bare.category_path
 
 
-ODD_ROWS = {
+ODD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "a key twice": ({"attributes": [("a", "1"), ("a", "2")]}, "has the key 'a' twice"),
     "not UTF-8": ({"title": b"\xe9"}, "is not UTF-8"),
     "no title": ({"title": None}, "title must have 1 to 512 characters, has 0"),

@@ -55,6 +55,11 @@ class Catalog:
         self._cleaner = cleaner
         self._merger = merger
 
+    @property
+    def share(self) -> float:
+        """How much of it this reading has gone through, 0 to 1."""
+        return self.bytes_read / self.size if self.size else 0.0
+
     def cut(self, size: int = PARTITION_BYTES) -> list[Partition]:
         """The catalog in pieces of about `size` bytes that can be read alone. Raises OSError."""
         return cut([piece.file for piece in self.partitions], size)

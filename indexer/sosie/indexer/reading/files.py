@@ -14,7 +14,7 @@ PACKED = (".gz", ".zst")
 PARQUET = ".parquet"
 KINDS = "*.jsonl and *.ndjson, also with .gz or .zst, and *.parquet"
 
-_OWN = (".rejects.jsonl", ".check.jsonl")  # what runs leave beside a catalog
+_OWN = (".rejects.jsonl", ".check.jsonl", ".near-duplicates.jsonl")  # what runs leave beside a catalog
 _WILD = frozenset("*?[")
 _NAMED = 3
 

@@ -1,0 +1,1 @@
+"""The dry run: what an indexing would make of each line of a catalog, without Triton and without an index."""
