@@ -1,6 +1,6 @@
 """The category files: what each shop's categories are in the house's own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -49,12 +49,22 @@ class ShopCategories:
 class CategoryMap:
     """What shops' categories become.
 
-    `own` are the house's categories, by their folded text. A shop's category is covered where its file has an entry for
-    it, or for all below one of its parents (the longest counts), or where it is one of the house's own.
+    `own` are the house's categories, by their folded text: those listed, what entries map to, and the parents of both.
+    A shop's category is covered where there is an entry for it, or for all below one of its parents (the longest
+    counts), or where it is one of the house's own.
     """
 
     shops: Mapping[str, ShopCategories] = field(default_factory=dict)
-    own: Mapping[str, CategoryPath] = field(default_factory=dict)
+    listed: Sequence[CategoryPath] = ()
+    own: Mapping[str, CategoryPath] = field(init=False)
+
+    def __post_init__(self) -> None:
+        own: dict[str, CategoryPath] = {}
+        targets = (target for shop in self.shops.values() for target in (*shop.exact.values(), *shop.below.values()))
+        for path in (*self.listed, *(target for target in targets if target)):
+            for depth in range(1, len(path) + 1):
+                own.setdefault(fold(join_path(path[:depth])), path[:depth])
+        object.__setattr__(self, "own", own)
 
     @classmethod
     def read(cls, place: Path) -> Self:
@@ -66,18 +76,16 @@ class CategoryMap:
         if not files:
             raise TableError(f"{place} holds no file *.toml")
         shops: dict[str, ShopCategories] = {}
-        own: dict[str, CategoryPath] = {}
+        listed: list[CategoryPath] = []
         for path in files:
             content = read_toml(path)
             check_names(path, content, {"categories", "shops"})
-            _note_own(own, [split_path(text) for text in read_texts(path, content.get("categories", []), "categories")])
+            listed += map(split_path, read_texts(path, content.get("categories", []), "categories"))
             for shop, entries in read_table(path, content, "shops").items():
                 if not isinstance(entries, dict):
                     raise TableError(f"{path}: shops.{shop} must be a table, written [shops.{shop}]")
                 _read_shop(path, entries, shops.setdefault(shop, ShopCategories()))
-        for each in shops.values():
-            _note_own(own, [target for target in (*each.exact.values(), *each.below.values()) if target])
-        return cls(shops, own)
+        return cls(shops, listed)
 
     def __bool__(self) -> bool:
         """Whether there is anything to map with."""
@@ -103,12 +111,6 @@ class CategoryMap:
                 if parent in entries.below:
                     return True, entries.below[parent]
         return (True, self.own[written]) if written in self.own else (False, None)
-
-
-def _note_own(own: dict[str, CategoryPath], paths: Iterable[CategoryPath]) -> None:
-    for path in paths:
-        for depth in range(1, len(path) + 1):  # the parents of a category are categories too
-            own.setdefault(fold(join_path(path[:depth])), path[:depth])
 
 
 def _read_shop(path: Path, entries: Mapping[str, Any], shop: ShopCategories) -> None:
