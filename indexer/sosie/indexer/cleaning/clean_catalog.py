@@ -41,7 +41,7 @@ class CleaningOptions:
     def make_cleaner(self) -> Cleaner:
         return Cleaner(self.aliases, self.categories)
 
-    def make_merger(self) -> Merger:
+    def make_merger(self) -> Merger | None:
         return make_merger(self.merge)
 
     def watch_pictures(self, folder: PictureFolder, rejects: Path, threads: int) -> NearDuplicates | None:

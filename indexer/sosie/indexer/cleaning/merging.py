@@ -2,9 +2,10 @@
 
 import enum
 import itertools
+from functools import cached_property
 
 from sosie.indexer.entry import Entry, product_digest
-from sosie.indexer.reading.repeats import FirstCounts, Merger
+from sosie.indexer.reading.repeats import Merger
 from sosie.indexer.reading.seen import Seen
 from sosie.indexer.rejects import Repeat
 
@@ -25,9 +26,9 @@ class MergeRule(enum.StrEnum):
     REFUSE = "refuse"
 
 
-def make_merger(rule: MergeRule) -> Merger:
-    """The merger that keeps a rule, for one reading of one catalog."""
-    return FirstCounts() if rule is MergeRule.FIRST else _Surveyor(rule)
+def make_merger(rule: MergeRule) -> Merger | None:
+    """The merger that keeps a rule, for one reading of one catalog; None for first, which a Catalog keeps by itself."""
+    return None if rule is MergeRule.FIRST else _Surveyor(rule)
 
 
 class _Surveyor:
@@ -37,7 +38,6 @@ class _Surveyor:
 
     def __init__(self, rule: MergeRule) -> None:
         self._rule = rule
-        self._seen = Seen()
         self._order = itertools.count()
 
     def survey(self, entry: Entry) -> None:
@@ -61,6 +61,10 @@ class _Surveyor:
 
     def close(self) -> None:
         self._seen.close()
+
+    @cached_property
+    def _seen(self) -> Seen:
+        return Seen()  # where nobody reads, nothing is opened
 
     def _rank(self, entry: Entry) -> int:
         if self._rule is not MergeRule.NEWEST:
