@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -12,10 +12,12 @@ from documented import ROOT, read_table
 from fakes import FAKE_SPACE, FakeEncoder, FakeStore
 from indexer_fixtures import SmallShop, WordTokenizer, make_shop
 from sosie.engine.errors import BackendUnavailableError
+from sosie.engine.generations import IndexKind, Layout
 from sosie.engine.space import EmbeddingSpace
 from sosie.indexer import command, opening, session
 from sosie.indexer.encoding import servers
 from sosie.indexer.target import collected, maintenance_command
+from sosie.indexer.target.options import INDEXES
 from sosie.indexer.target.requirements import METRICS, Requirement
 from sosie.indexer.target.state import open_state
 
@@ -188,6 +190,20 @@ def test_moving_to_another_space(shop: SmallShop, store: FakeStore, capsys: pyte
     assert f"warning: Triton at localhost:8001 does not serve the space {FAKE_SPACE.name}" in capsys.readouterr().err
     assert run("rollback", "--triton", "127.0.0.1:9") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_the_layout_is_for_what_is_made(shop: SmallShop, store: FakeStore) -> None:
+    """A collection is made as the options say, a rebuilt one for as many rows as are live; one that is there stays."""
+    assert index(shop, "--index", "flat") == 0
+    assert index(shop, "--index", "diskann") == 0
+    assert index(shop, "--rebuild", "--index", "diskann", "--by-shop") == 0
+    layouts = [known.layout for known in store.server.collections.values()]
+    assert layouts == [Layout("flat"), Layout("diskann", rows=20, by_shop=True)]
+
+
+def test_every_kind_of_index_can_be_asked_for() -> None:
+    """The choices of --index are those that a store knows."""
+    assert get_args(IndexKind) == INDEXES
 
 
 def test_what_cannot_be_undone_is_said(shop: SmallShop, store: FakeStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,7 @@ def wait_until_encoded(process: "subprocess.Popen[str]", count: int) -> None:
 def kill_in_the_middle(indexed: Indexed, *options: str) -> None:
     """Runs the command in a process of its own, and ends it when it has encoded some pictures."""
     script = Path(__file__).with_name("index_process.py")
-    arguments = [indexed.shop.catalog, "--images", indexed.shop.images, *options, *indexed.place]
+    arguments = [str(indexed.shop.catalog), "--images", str(indexed.shop.images), *options, *indexed.place]
     process = subprocess.Popen(
         [sys.executable, script, *arguments],
         stdout=subprocess.DEVNULL,

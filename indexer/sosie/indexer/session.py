@@ -275,6 +275,7 @@ async def _finish(run: Run) -> None:
     opener = CollectedOpener(backends=settings.backends, models=settings.models, encoder=run.encoder, timeout=timeout)
     books = run.report.sections["rebuild"] = {}
     await run.target.replace_live(retrier, examiner, opener, books)
+    run.report.index_pending = False  # or it had not gone live
     run.events.emit("rebuilt", **books)
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sosie.engine.generations import Layout
     from sosie.indexer.target.questions import Question
     from sosie.indexer.target.requirements import Requirement
 
 _HUNDRED = 100.0
+INDEXES = ("auto", "flat", "hnsw", "diskann")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,10 @@ class Place:
 
 @dataclass(frozen=True)
 class TargetOptions:
-    """`max_prune` is a percentage of each shop's rows; `left` are shops that are no more."""
+    """`max_prune` is a percentage of each shop's rows; `left` are shops that are no more.
+
+    `layout` is for a collection that is made.
+    """
 
     prune: bool = False
     rebuild: bool = False
@@ -32,6 +37,7 @@ class TargetOptions:
     left: tuple[str, ...] = ()
     requirements: "tuple[Requirement, ...]" = ()
     questions: "tuple[Question, ...]" = ()
+    layout: "Layout | None" = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,10 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --rebuild: switch only if it holds; or METRIC<=VALUE; repeatable",
     )
     add("--queries", type=Path, metavar="FILE", help="with --rebuild: questions with the products that answer them")
+    add(
+        "--index",
+        choices=INDEXES,
+        default="auto",
+        help="a new collection's index on a server: hnsw in memory, diskann on disk, flat exact (default: by its size)",
+    )
+    add("--by-shop", action="store_true", help="keep the shops of a new collection apart, where there are many of them")
 
 
 def read_options(arguments: argparse.Namespace) -> TargetOptions:
     """Ends with SystemExit where the options do not fit together, or the questions cannot be read."""
+    from sosie.engine.generations import Layout  # noqa: PLC0415 - keep the top light
     from sosie.indexer.target.questions import QuestionsError, read_questions  # noqa: PLC0415 - keep the top light
 
     def refuse(problem: object) -> SystemExit:
@@ -96,6 +110,7 @@ def read_options(arguments: argparse.Namespace) -> TargetOptions:
         left=tuple(dict.fromkeys(arguments.prune_shop)),
         requirements=tuple(arguments.require),
         questions=tuple(questions),
+        layout=Layout(index=arguments.index, by_shop=arguments.by_shop),
     )
 
 

@@ -9,7 +9,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -147,10 +147,8 @@ class Rebuild:
         return gone
 
 
-async def begin_rebuild(
-    store: GenerationStore, space: EmbeddingSpace, *, layout: Layout | None = None, timeout: float
-) -> Rebuild:
-    """The collection to fill: the half-built one where there is one in this space, else a new one.
+async def begin_rebuild(store: GenerationStore, space: EmbeddingSpace, *, layout: Layout, timeout: float) -> Rebuild:
+    """The collection to fill: the half-built one where there is one in this space, else a new one of that layout.
 
     Raises the store's errors.
     """
@@ -161,7 +159,8 @@ async def begin_rebuild(
     for generation in await store.generations(timeout=timeout):
         if generation.state is State.BUILDING and generation.collection.space.name == space.name:
             return Rebuild(store, generation.collection, live, resumed=True)
-    collection = await store.begin(space, layout=layout, timeout=timeout)
+    rows = layout.rows or (await store.count(timeout=timeout) if live else 0)
+    collection = await store.begin(space, layout=replace(layout, rows=rows), timeout=timeout)
     return Rebuild(store, collection, live, resumed=False)
 
 

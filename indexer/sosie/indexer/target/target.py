@@ -116,14 +116,14 @@ async def open_target(
     space: EmbeddingSpace,
     options: TargetOptions,
     *,
-    layout: Layout | None = None,
     timeout: float,
 ) -> AsyncIterator[Target]:
-    """The collection to fill, made where it is not there; `layout` is for one that is made.
+    """The collection to fill, made where it is not there.
 
     It stays the same for the whole run, wherever the alias points meanwhile. Raises SpaceMismatchError where the live
     collection is in another space and is not to be rebuilt, and the store's errors.
     """
+    layout = options.layout or Layout()
     rebuild = await begin_rebuild(store, space, layout=layout, timeout=timeout) if options.rebuild else None
     if rebuild:
         collection = rebuild.collection
