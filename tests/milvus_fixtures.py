@@ -128,10 +128,7 @@ def milvus_binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the package milvus has its server for Linux on x86-64 only")
     folder = tmp_path_factory.mktemp("milvus-bin")
-    for packed in (_package() / "bin").glob("*.lzma"):
-        unpacked = folder / packed.stem
-        unpacked.write_bytes(lzma.decompress(packed.read_bytes()))
-        unpacked.chmod(0o755)
+    unpack_milvus(folder)
     yield folder
     _remove(folder)
 
@@ -148,6 +145,14 @@ def breakable_milvus(milvus_binaries: Path, tmp_path: Path) -> Iterator[MilvusSe
     """A server that a test may kill and start again."""
     with run_milvus(milvus_binaries, tmp_path / "milvus") as server:
         yield server
+
+
+def unpack_milvus(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for packed in (_package() / "bin").glob("*.lzma"):
+        unpacked = folder / packed.stem
+        unpacked.write_bytes(lzma.decompress(packed.read_bytes()))
+        unpacked.chmod(0o755)
 
 
 @contextlib.contextmanager

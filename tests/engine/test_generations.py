@@ -47,7 +47,12 @@ async def states(store: GenerationStore) -> list[tuple[str, State, int]]:
     return [(each.collection.name, each.state, each.rows) for each in await store.generations(timeout=TIMEOUT)]
 
 
-@pytest_asyncio.fixture(params=["fake", "lite", pytest.param("server", marks=pytest.mark.slow)])
+KINDS = ["fake", "lite", pytest.param("server", marks=pytest.mark.slow)]
+QUICK = KINDS[:2]
+"""Those that make a collection in less than seconds."""
+
+
+@pytest_asyncio.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[GenerationStore]:
     """A store without a collection."""
     if request.param == "fake":
@@ -72,6 +77,7 @@ async def test_the_life_of_a_collection(store: GenerationStore) -> None:
     await fill(store.at(second.name), make_rows(6, space=OTHER_SPACE))
     assert await states(store) == [(first.name, State.LIVE, 4), (second.name, State.BUILDING, 6)]
     assert (first.space, second.space) == (FAKE_SPACE, OTHER_SPACE)
+    assert first.identity != second.identity
     assert await store.space(timeout=TIMEOUT) == FAKE_SPACE
 
     await store.switch(second.name, timeout=TIMEOUT)
@@ -89,6 +95,7 @@ async def test_the_life_of_a_collection(store: GenerationStore) -> None:
     assert await states(store) == [(first.name, State.LIVE, 4)]
 
 
+@pytest.mark.parametrize("store", QUICK, indirect=True)
 async def test_what_is_left_over_is_listed(store: GenerationStore) -> None:
     """What was begun and never became live, and what was live before the previous one, are orphans."""
     names = []
@@ -145,6 +152,7 @@ async def test_a_collection_of_ones_own(store: GenerationStore) -> None:
             await ask
 
 
+@pytest.mark.parametrize("store", QUICK, indirect=True)
 async def test_a_name_that_is_used_again(store: GenerationStore) -> None:
     """A collection tells itself from every other one, also from one of the same space made before it."""
     seen = set()
