@@ -18,7 +18,7 @@ from sosie.engine.generations import Collection
 from sosie.engine.milvus_admin import Ask, ThreadedClient, is_settled
 from sosie.engine.milvus_channel import MilvusChannel
 from sosie.engine.milvus_errors import NOT_LOADED, translate_status
-from sosie.engine.milvus_layout import read_collection
+from sosie.engine.milvus_layout import is_on_disk, read_collection
 from sosie.engine.milvus_rows import read_positions, render_beyond, render_filter, render_keys, to_record
 from sosie.engine.milvus_wire import (
     Consistency,
@@ -59,12 +59,15 @@ class MilvusCollection:
     async def describe(self, *, timeout: float) -> Collection:
         """The collection under its own name. Raises NoIndexError where there is none."""
         reply = await self._ask("DescribeCollection", self._requests.describe(), timeout)
+        properties = {pair.key: pair.value for pair in reply.properties}
+        if is_on_disk(properties) is not self._requests.on_disk:
+            self._requests = Requests(self.collection, on_disk=is_on_disk(properties))
         return read_collection(
             {
                 "collection_name": reply.schema.name,  # the reply's own is what it was asked for
                 "collection_id": reply.collectionID,
                 "description": reply.schema.description,
-                "properties": {pair.key: pair.value for pair in reply.properties},
+                "properties": properties,
             }
         )
 

@@ -12,10 +12,12 @@ from sosie.engine.space import EmbeddingSpace
 
 SPACE_PROPERTY = "sosie.space"
 IDENTITY_PROPERTY = "sosie.identity"
+INDEX_PROPERTY = "sosie.index"
 
 # With 16 and 200 zero parts cost up to 0.07 of the recall, see docs/performance.md.
 _HNSW = {"M": 32, "efConstruction": 400}
 _LITE = "milvus_lite"  # the server in the PyPI package `milvus` is v2.3.5-lite, and a whole one
+_DISKANN = "DISKANN"
 _PARTITIONS = 64  # shops share them by a hash
 
 
@@ -30,7 +32,11 @@ def make_collection(client: MilvusClient, name: str, space: EmbeddingSpace, layo
         name,
         schema=make_schema(space, by_shop=by_shop),
         index_params=index,
-        properties={SPACE_PROPERTY: space.to_json(), IDENTITY_PROPERTY: secrets.token_hex(8)},
+        properties={
+            SPACE_PROPERTY: space.to_json(),
+            IDENTITY_PROPERTY: secrets.token_hex(8),
+            INDEX_PROPERTY: kind,
+        },
         timeout=timeout,
         **({"num_partitions": _PARTITIONS} if by_shop else {}),
     )
@@ -38,13 +44,11 @@ def make_collection(client: MilvusClient, name: str, space: EmbeddingSpace, layo
 
 def choose_index(layout: Layout, *, lite: bool) -> tuple[str, dict[str, int]]:
     """The kind of index and its parameters, in Milvus' words."""
-    if lite:
-        # Exact, and the only kind there whose filters keep their recall; Lite is for small catalogs.
-        return "FLAT", {}
-    if layout.index == "flat":
+    if lite or layout.index == "flat":
+        # Of Lite's the only kind whose filters keep their recall; Lite is for small catalogs.
         return "FLAT", {}
     if layout.index == "diskann":
-        return "DISKANN", {}
+        return _DISKANN, {}
     return "HNSW", _HNSW
 
 
@@ -56,6 +60,11 @@ def read_collection(described: Mapping[str, Any]) -> Collection:
         space=EmbeddingSpace.from_json(properties.get(SPACE_PROPERTY) or described["description"]),
         identity=str(described["collection_id"] or properties.get(IDENTITY_PROPERTY, "")),
     )
+
+
+def is_on_disk(properties: Mapping[str, str]) -> bool:
+    """Whether a collection with these properties has an index that takes DISKANN's parameters."""
+    return properties.get(INDEX_PROPERTY) == _DISKANN
 
 
 def is_lite(client: MilvusClient, timeout: float) -> bool:
