@@ -14,9 +14,14 @@ _TABLES = f"""
 PRAGMA cache_size = -{_CACHE};
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
-CREATE TABLE pictures (key BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE products (key BLOB PRIMARY KEY, valid INTEGER) WITHOUT ROWID;
+CREATE TABLE pictures (key BLOB);
+CREATE TABLE products (key BLOB, valid INTEGER);
 CREATE TABLE shops (name BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+# Hashes that were put in order one by one would touch another page each.
+_INDEXES = """
+CREATE INDEX picture_keys ON pictures (key);
+CREATE INDEX product_keys ON products (key, valid);
 """
 
 
@@ -52,6 +57,7 @@ class Listed:
                 self._save()
             yield found
         self._save()
+        self._database.executescript(_INDEXES)
         self.complete = True
 
     def shops(self) -> list[str]:
@@ -59,11 +65,12 @@ class Listed:
         return [name.decode() for (name,) in self._database.execute("SELECT name FROM shops ORDER BY name")]
 
     def find_missing(self, rows: Sequence[Held]) -> list[str]:
-        """The keys of those rows, at most 32,000, whose picture the catalog does not list."""
-        listed = self._find("SELECT key FROM pictures WHERE key IN", [row.key for row in rows])
+        """The keys of those rows, at most 32,000, whose picture the catalog does not list. It must be complete."""
+        listed = self._find("SELECT key FROM pictures WHERE key IN ({})", [row.key for row in rows])
         rest = [row for row in rows if row.key not in listed]
         kept = self._find(
-            "SELECT key FROM products WHERE NOT valid AND key IN", sorted({row.product_key for row in rest})
+            "SELECT key FROM products WHERE key IN ({}) GROUP BY key HAVING NOT max(valid)",
+            sorted({row.product_key for row in rest}),
         )
         return [row.key for row in rest if row.product_key not in kept]
 
@@ -80,11 +87,8 @@ class Listed:
 
     def _save(self) -> None:
         run = self._database.executemany
-        run("INSERT OR IGNORE INTO pictures VALUES (?)", sorted(self._pictures))
-        run(
-            "INSERT INTO products VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET valid = max(valid, excluded.valid)",
-            sorted(self._products),
-        )
+        run("INSERT INTO pictures VALUES (?)", self._pictures)
+        run("INSERT INTO products VALUES (?, ?)", self._products)
         run("INSERT OR IGNORE INTO shops VALUES (?)", [(name,) for name in self._shops])
         self._database.commit()
         self._pictures.clear()
@@ -92,8 +96,8 @@ class Listed:
         self._shops.clear()
 
     def _find(self, question: str, keys: Sequence[str]) -> set[str]:
-        marks = ", ".join("?" * len(keys))
-        return {key.hex() for (key,) in self._database.execute(f"{question} ({marks})", list(map(_pack, keys)))}
+        asked = question.format(", ".join("?" * len(keys)))
+        return {key.hex() for (key,) in self._database.execute(asked, list(map(_pack, keys)))}
 
 
 def _pack(key: str) -> bytes:
