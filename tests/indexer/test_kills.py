@@ -33,7 +33,8 @@ from sosie.indexer import job, writing
 from sosie.indexer.job import JobOptions
 from sosie.indexer.opening import Backends
 from sosie.indexer.report import MaxRejects
-from sosie.indexer.session import Settings, index_catalog
+from sosie.indexer.running import Settings
+from sosie.indexer.session import index_catalog
 from sosie.indexer.target.options import TargetOptions
 
 PRODUCTS, VIEWS = 60, 2

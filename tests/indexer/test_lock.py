@@ -13,7 +13,7 @@ import pytest
 
 from sosie.indexer.target.errors import LockedError
 from sosie.indexer.target.lock import LEASE, Owner, TargetLock, describe_age
-from sosie.indexer.target.state import name_target, open_state, write_atomically
+from sosie.indexer.target.state import name_target, open_state, read_last_success, write_atomically
 from sosie.local.waiting import wait_until
 
 LIMIT = 20.0
@@ -137,16 +137,17 @@ def test_a_target_has_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_what_a_state_keeps(tmp_path: Path) -> None:
     """What a run writes into the state is there for the next one, and what is broken counts as not there."""
-    with open_state(tmp_path, "x.db", "sosie") as state:
-        assert (state.rebuild, state.last_success) == (None, None)
-        state.rebuild = "sosie_2"
+    target = (tmp_path, "x.db", "sosie")
+    with open_state(*target) as state:
+        assert state.last_success is None
         state.last_success = 7.0
-    with open_state(tmp_path, "x.db", "sosie") as state:
-        assert (state.rebuild, state.last_success) == ("sosie_2", 7.0)
-        state.rebuild = None
-        (state.folder / "last.json").write_text("{")
-    with open_state(tmp_path, "x.db", "sosie") as state:
-        assert (state.rebuild, state.last_success) == (None, None)
+    assert read_last_success(*target) == 7.0
+    with open_state(*target) as state:
+        assert state.last_success == 7.0
+        for broken in ("{", "[]", '{"succeeded": "yesterday"}'):
+            (state.folder / "last.json").write_text(broken)
+            assert state.last_success is None
+    assert read_last_success(tmp_path / "other", "x.db", "sosie") is None
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:

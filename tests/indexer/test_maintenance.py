@@ -16,6 +16,7 @@ from sosie.engine.generations import IndexKind, Layout
 from sosie.engine.space import EmbeddingSpace
 from sosie.indexer import command, opening, session
 from sosie.indexer.encoding import servers
+from sosie.indexer.reporting import exit_status
 from sosie.indexer.target import collected, maintenance_command
 from sosie.indexer.target.options import INDEXES
 from sosie.indexer.target.requirements import METRICS, Requirement
@@ -143,12 +144,12 @@ def test_a_refusal_has_a_status_of_its_own(
     del shop.products[5:]
     shop.save()
     capsys.readouterr()
-    assert index(shop, "--prune", "--json") == command.REFUSED
+    assert index(shop, "--prune", "--json") == exit_status.REFUSED
     out, err = capsys.readouterr()
     assert json.loads(out)["outcome"] == "refused"
     assert err.startswith("sosie index: the catalog lacks 10 of 20 pictures of 'norden' (50%)")
     assert err.count("\n") == 1
-    assert index(shop, "--rebuild", "--json") == command.REFUSED
+    assert index(shop, "--rebuild", "--json") == exit_status.REFUSED
     summary = json.loads(capsys.readouterr().out)
     assert (summary["rebuild"]["switched"], summary["rebuild"]["metrics"]["kept"]) == (False, 0.5)
     assert index(shop, "--prune", "--max-prune", "50") == 0
@@ -165,7 +166,7 @@ def test_many_rejects_delete_and_replace_nothing(
     shop.save()
     for number in range(3):
         (shop.images / f"{number}/0.jpg").unlink()
-    assert index(shop, asked) == command.REFUSED
+    assert index(shop, asked) == exit_status.REFUSED
     assert "3 of 18 rejected, more than --max-rejects 5%" in capsys.readouterr().err
     assert len(store.rows) == 20
 
@@ -223,7 +224,7 @@ def test_a_running_job_is_not_disturbed(shop: SmallShop, store: FakeStore, capsy
     """While a run has the target nothing is rolled back or dropped; listing is no harm."""
     assert index(shop) == 0
     with open_state(Path(".sosie/index"), "x.db", "sosie"):
-        assert run("rollback") == run("drop", "fake_1") == command.LOCKED
+        assert run("rollback") == run("drop", "fake_1") == exit_status.LOCKED
         assert "another run has this target" in capsys.readouterr().err
         assert run("collections") == 0
 

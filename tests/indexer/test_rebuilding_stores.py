@@ -20,6 +20,7 @@ from sosie.engine.milvus import MilvusStore
 from sosie.engine.space import EmbeddingSpace
 from sosie.indexer import command, session
 from sosie.indexer.encoding import servers
+from sosie.indexer.reporting import exit_status
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +144,7 @@ def test_a_whole_life(indexed: Indexed) -> None:
 
     # Too much is not deleted, and a shop that is not in the catalog is not replaced.
     del shop.products[20:]
-    assert indexed.index("--prune", "--without-words", status=command.REFUSED)["outcome"] == "refused"
+    assert indexed.index("--prune", "--without-words", status=exit_status.REFUSED)["outcome"] == "refused"
     assert indexed.keys() == before
     shop.products[:] = [make_product(number, VIEWS) for number in range(PRODUCTS - 1) if number != 7]
     shop.save()
@@ -154,7 +155,7 @@ def test_a_whole_life(indexed: Indexed) -> None:
     half = states["building"][0]
     assert (states["live"][0], indexed.keys()) == (len(before), before)
     assert half < len(before)
-    summary = indexed.index(*options, "--without-words", status=command.REFUSED)
+    summary = indexed.index(*options, "--without-words", status=exit_status.REFUSED)
     assert "of 'sud' (100%)" in summary["error"]
     assert (summary["unchanged"], summary["indexed"]) == (half, rows - 2 * VIEWS - half)
     summary = indexed.index(*options, "--without-words", "--prune-shop", "sud")

@@ -63,6 +63,7 @@ def test_rejects_are_on_disk_at_once(tmp_path: Path) -> None:
             "shop": "norden",
             "product_id": "p1",
             "picture_id": "",
+            "file": "",
         }
 
 
@@ -85,8 +86,13 @@ def test_rejects_are_counted_by_field(tmp_path: Path) -> None:
         report.reject_picture(Reject(9, "pictures[4].path is missing", "pictures[4].path"))
     books = report.as_dict()["rejected"]
     assert books["by_field"] == {
-        "pictures[].path": {"count": 2, "first_line": 2, "first_reason": "pictures[0].path is missing"},
-        "line": {"count": 1, "first_line": 1, "first_reason": "is not UTF-8"},
+        "pictures[].path": {
+            "count": 2,
+            "first_file": "",
+            "first_line": 2,
+            "first_reason": "pictures[0].path is missing",
+        },
+        "line": {"count": 1, "first_file": "", "first_line": 1, "first_reason": "is not UTF-8"},
     }
     assert list(books["by_field"]) == ["pictures[].path", "line"]
     assert (books["lines"], books["pictures"], report.rejected, report.offered) == (1, 2, 3, 9)

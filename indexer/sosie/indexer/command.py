@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Any
 from sosie.engine.addresses import find_address
 from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
 from sosie.indexer.cleaning.options import read_options as read_cleaning_options
-from sosie.indexer.cleaning.summary import describe as describe_cleaning
 from sosie.indexer.cluster.options import add_arguments as add_cluster_arguments
 from sosie.indexer.cluster.options import read_options as read_cluster_options
 from sosie.indexer.encoding.options import add_arguments as add_encoding_arguments
+from sosie.indexer.reporting.exit_status import LOCKED
+from sosie.indexer.reporting.options import add_arguments as add_reporting_arguments
+from sosie.indexer.reporting.options import read_options as read_reporting_options
 from sosie.indexer.target.options import Place, read_options
 from sosie.indexer.target.options import add_arguments as add_target_arguments
-from sosie.indexer.target.summary import describe as describe_target
 
 if TYPE_CHECKING:
-    from sosie.indexer.session import Outcome, Settings
+    from sosie.indexer.running import Outcome, Settings
 
 HELP = "index a catalog: embed its pictures and words, and write them into the index"
 EXTRA: str | None = "indexer"
-
-FAILED = 1
-TOO_MANY_REJECTS = 3
-REFUSED = 4
-LOCKED = 5
 
 LOOK_AFTER = ("rollback", "collections", "drop")
 """What may stand in the catalog's place."""
@@ -114,42 +110,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rejects", type=Path, metavar="FILE", help="where to list rejects (default: CATALOG.rejects.jsonl)"
     )
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.add_argument(
         "--state",
         type=Path,
         metavar="DIR",
         help="where a run keeps what survives it; default $SOSIE_STATE, else .sosie/index",
     )
-    parser.add_argument("--events", metavar="FILE|-", help="append what happens to FILE, one JSON object a line")
+    add_reporting_arguments(parser)
     add_cleaning_arguments(parser)
     add_target_arguments(parser)
     add_cluster_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from sosie.engine.errors import EngineError  # noqa: PLC0415 - the top of a command stays light
-    from sosie.indexer.faults import describe_os_error  # noqa: PLC0415
-    from sosie.indexer.opening import SetupError  # noqa: PLC0415
-    from sosie.indexer.session import index_catalog  # noqa: PLC0415
-    from sosie.indexer.target.errors import LockedError  # noqa: PLC0415
+    from sosie.indexer.reporting.publishing import publish  # noqa: PLC0415 - the top of a command stays light
+    from sosie.indexer.reporting.summary import describe  # noqa: PLC0415
+    from sosie.indexer.session import run_session  # noqa: PLC0415
 
     look_after = str(arguments.catalog) in LOOK_AFTER
     _check_usage(arguments, look_after=look_after)
-    try:
-        if look_after:
-            return _look_after(arguments)
-        settings = _read_settings(arguments)
-        outcome = asyncio.run(index_catalog(settings, _tell))
-    except LockedError as error:
-        print(f"sosie index: {_one_line(error)}", file=sys.stderr)
-        return LOCKED
-    except (SetupError, EngineError) as error:
-        raise SystemExit(f"sosie index: {_one_line(error)}") from error
-    except OSError as error:
-        raise SystemExit(f"sosie index: {describe_os_error(error)}") from error
-    print(json.dumps(outcome.report, ensure_ascii=False) if arguments.json else _summarise(outcome.report))
-    return _conclude(outcome, arguments)
+    if look_after:
+        return _look_after(arguments)
+    settings = _read_settings(arguments)
+    outcome = asyncio.run(run_session(settings, _tell))
+    report = outcome.complete()
+    if outcome.begun and arguments.json:
+        print(json.dumps(report, ensure_ascii=False))
+    elif outcome.begun:
+        print(describe(report), file=sys.stderr if settings.reporting.events == "-" else sys.stdout)
+    for problem in publish(settings.reporting, report, settings.backends.collection):
+        _tell(f"warning: {problem}")
+    _conclude(outcome, arguments)
+    return outcome.exit_status
 
 
 def _check_usage(arguments: argparse.Namespace, *, look_after: bool) -> None:
@@ -164,9 +156,20 @@ def _check_usage(arguments: argparse.Namespace, *, look_after: bool) -> None:
 
 
 def _look_after(arguments: argparse.Namespace) -> int:
-    from sosie.indexer.target import maintenance_command  # noqa: PLC0415 - the top of a command stays light
+    from sosie.engine.errors import EngineError  # noqa: PLC0415 - the top of a command stays light
+    from sosie.indexer.faults import describe_os_error  # noqa: PLC0415
+    from sosie.indexer.target import maintenance_command  # noqa: PLC0415
+    from sosie.indexer.target.errors import LockedError  # noqa: PLC0415
 
-    return maintenance_command.run(arguments, _read_place(arguments))
+    try:
+        return maintenance_command.run(arguments, _read_place(arguments))
+    except LockedError as error:
+        _tell(str(error))
+        return LOCKED
+    except EngineError as error:
+        raise SystemExit(f"sosie index: {_one_line(error)}") from error
+    except OSError as error:
+        raise SystemExit(f"sosie index: {describe_os_error(error)}") from error
 
 
 def _read_place(arguments: argparse.Namespace) -> Place:
@@ -188,7 +191,7 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
     from sosie.indexer.job import JobOptions  # noqa: PLC0415 - the top of a command stays light
     from sosie.indexer.opening import Backends  # noqa: PLC0415
     from sosie.indexer.reading.files import holds, name_beside  # noqa: PLC0415
-    from sosie.indexer.session import Settings  # noqa: PLC0415
+    from sosie.indexer.running import Settings  # noqa: PLC0415
 
     place = _read_place(arguments)
     models = find_address(arguments.models, "SOSIE_MODELS", "models") or "model_repository"
@@ -218,60 +221,36 @@ def _read_settings(arguments: argparse.Namespace) -> "Settings":
         ),
         max_rejects=arguments.max_rejects,
         state=place.state,
-        events=arguments.events,
+        reporting=read_reporting_options(arguments),
         target=read_options(arguments),
         cluster=read_cluster_options(arguments, place.store),
         cleaning=read_cleaning_options(arguments, "sosie index"),
     )
 
 
-def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> int:
-    """The exit status, and on stderr the line that explains it."""
+def _conclude(outcome: "Outcome", arguments: argparse.Namespace) -> None:
+    """Says on stderr what explains the exit status. Ends with SystemExit where the run failed to begin."""
+    if not outcome.begun and not outcome.locked:
+        raise SystemExit(f"sosie index: {_one_line(outcome.error)}")
     if outcome.stopped_by:
-        print("sosie index: stopped; the next run goes on from here", file=sys.stderr)
-        return 128 + outcome.stopped_by
-    if outcome.error:
-        print(f"sosie index: {_one_line(outcome.error)}", file=sys.stderr)
-        return REFUSED if outcome.refused else FAILED
+        _tell("stopped; the next run goes on from here")
+    elif outcome.error:
+        _tell(outcome.error)
+    else:
+        _warn(outcome, arguments)
+
+
+def _warn(outcome: "Outcome", arguments: argparse.Namespace) -> None:
     if outcome.report["index_pending"]:
-        print(
-            "sosie index: warning: Milvus still builds its index: until that is done, searches may miss neighbours",
-            file=sys.stderr,
-        )
+        _tell("warning: Milvus still builds its index: until that is done, searches may miss neighbours")
     if outcome.rejected:
         listed = f"{outcome.rejected:,} of {outcome.offered:,} rejected, listed in {outcome.report['rejected']['file']}"
-        if arguments.max_rejects.exceeded(outcome.rejected, outcome.offered):
-            print(f"sosie index: {listed}: more than --max-rejects {arguments.max_rejects}", file=sys.stderr)
-            return TOO_MANY_REJECTS
-        print(f"sosie index: warning: {listed}", file=sys.stderr)
+        if outcome.too_many_rejects:
+            _tell(f"{listed}: more than --max-rejects {arguments.max_rejects}")
+        else:
+            _tell(f"warning: {listed}")
     elif not outcome.offered:
-        print(f"sosie index: warning: {arguments.catalog} holds no product", file=sys.stderr)
-    return 0
-
-
-def _summarise(report: dict[str, Any]) -> str:
-    """The summary for people."""
-    rejected = report["rejected"]
-    shares = ", ".join(f"{step} {share:.0%}" for step, share in report["time_share"].items())
-    head = f"{report['pictures']:,} pictures of {report['products']:,} products"
-    fallen = f"({rejected['lines']:,} lines, {rejected['pictures']:,} pictures)"
-    lines = [
-        f"{head}, collection {report['collection']}, space {report['space']}",
-        f"  indexed    {report['indexed']:>9,}",
-        f"  rewritten  {report['rewritten']:>9,}  (their vectors were kept)",
-        f"  unchanged  {report['unchanged']:>9,}",
-        f"  rejected   {rejected['lines'] + rejected['pictures']:>9,}  {fallen}",
-    ]
-    lines += [
-        f"    {fault['count']:,} x {field}, first in line {fault['first_line']}: {fault['first_reason']}"
-        for field, fault in rejected["by_field"].items()
-    ]
-    lines += describe_cleaning(report["cleaning"])
-    lines += describe_target(report)
-    lines.append(f"in {report['seconds']:,.1f} s, {report['pictures_per_second']:,.1f} pictures/s")
-    if shares:
-        lines.append(f"time waited for: {shares}")
-    return "\n".join(lines)
+        _tell(f"warning: {arguments.catalog} holds no product")
 
 
 def _tell(line: str) -> None:

@@ -124,7 +124,12 @@ class Report:
                 "lines": self.rejected_lines,
                 "pictures": self.rejected_pictures,
                 "by_field": {
-                    field: {"count": count, "first_line": first.line, "first_reason": first.reason}
+                    field: {
+                        "count": count,
+                        "first_file": first.file,
+                        "first_line": first.line,
+                        "first_reason": first.reason,
+                    }
                     for field, (count, first) in sorted(self.reasons.items(), key=lambda item: -item[1][0])
                 },
                 "file": str(self._rejects.path) if self.rejected else None,

@@ -10,125 +10,63 @@ A signal, and a fault, end the run after the step that it is in; the next run go
 """
 
 import asyncio
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder
-from sosie.indexer.cleaning.clean_catalog import CleanCatalog, CleaningOptions
+from sosie.indexer.cleaning.clean_catalog import CleanCatalog
+from sosie.indexer.cluster.connection import prepare
 from sosie.indexer.cluster.errors import ClusterError
 from sosie.indexer.cluster.options import ClusterOptions
 from sosie.indexer.cluster.worker import Work
 from sosie.indexer.embedding import Tokenize
-from sosie.indexer.encoding.spreading import SpreadEncoder
 from sosie.indexer.faults import describe_os_error
-from sosie.indexer.job import Job, JobOptions
-from sosie.indexer.opening import Backends, open_backends
+from sosie.indexer.job import Job
+from sosie.indexer.opening import SetupError, open_backends
 from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.progress import show_progress
 from sosie.indexer.recipe import Recipe
 from sosie.indexer.rejects import RejectsFile
-from sosie.indexer.report import MaxRejects, Report
+from sosie.indexer.report import Report
 from sosie.indexer.reporting.events import Events
 from sosie.indexer.retries import Retrier
+from sosie.indexer.running import Outcome, Run, Settings, tell_nobody
+from sosie.indexer.signals import stop_on_signals
 from sosie.indexer.target.answering import Examiner
 from sosie.indexer.target.collected import CollectedOpener
-from sosie.indexer.target.errors import RefusedError
+from sosie.indexer.target.errors import LockedError, RefusedError
 from sosie.indexer.target.journal import Journal
 from sosie.indexer.target.ledger import Ledger
-from sosie.indexer.target.options import TargetOptions
-from sosie.indexer.target.state import TargetState, open_state
-from sosie.indexer.target.target import Target, open_target
+from sosie.indexer.target.state import TargetState, open_state, read_last_success
+from sosie.indexer.target.target import open_target
 from sosie.indexer.tokenizing import open_tokenizer
 from sosie.indexer.writing import Writer
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that one run of `sosie index` is told."""
-
-    catalog: Path
-    images: Path
-    models: Path
-    backends: Backends
-    rejects: Path
-    options: JobOptions
-    max_rejects: MaxRejects
-    state: Path = Path(".sosie") / "index"
-    events: str | None = None
-    cleaning: CleaningOptions = field(default_factory=CleaningOptions)
-    target: TargetOptions = field(default_factory=TargetOptions)
-    cluster: ClusterOptions | None = None
-    """None where this process does the work itself."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended. `report` is Report.as_dict() with what was indexed into.
-
-    `error` is one line where it failed; `refused` where what was asked for would have done too much harm; `stopped_by`
-    the number of the signal that ended it.
-    """
-
-    report: dict[str, Any]
-    rejected: int
-    offered: int
-    error: str | None = None
-    refused: bool = False
-    stopped_by: int | None = None
-
-
-def tell_nobody(line: str) -> None:
-    """What a run says to people, where there are none."""
-
-
-@dataclass
-class Run:
-    """What a run works with, open."""
-
-    settings: Settings
-    state: TargetState
-    catalog: CleanCatalog
-    folder: PictureFolder
-    encoder: SpreadEncoder
-    tokenizer: Tokenize
-    target: Target
-    report: Report
-    events: Events
-    pool: Executor
-    journal: Journal
-    tell: Callable[[str], None] = tell_nobody
-    """Says a line to people at once."""
-    stops: list[Callable[[], None]] = field(default_factory=list)
-    """What `stop` calls: each part that is at work."""
-    stopping: bool = False
-    signals: list[int] = field(default_factory=list)
-    """Those that stopped the run."""
-    error: str | None = None
-    """Why the run failed, if it did."""
-    refused: bool = False
-
-    @property
-    def has_too_many_rejects(self) -> bool:
-        """Whether the run counts as failed for what fell out: then nothing is deleted or replaced after it."""
-        return self.settings.max_rejects.exceeded(self.report.rejected, self.report.offered)
-
-    def stop(self) -> None:
-        """Nothing new is taken up from now on."""
-        self.stopping = True
-        for stop in self.stops:
-            stop()
-
-    def fail(self, error: str) -> None:
-        """Stops, and keeps the first reason."""
-        self.error = self.error or error
-        self.stop()
+async def run_session(settings: Settings, tell: Callable[[str], None] = tell_nobody) -> Outcome:
+    """As `index_catalog`, but for what keeps a run from beginning: that is an outcome too."""
+    problem, locked = "", False
+    try:
+        return await index_catalog(settings, tell)
+    except LockedError as error:
+        problem, locked = str(error), True
+    except (SetupError, EngineError) as error:
+        problem = str(error)
+    except OSError as error:
+        problem = describe_os_error(error)
+    target = settings.backends.store, settings.backends.collection
+    books = {
+        "outcome": "locked" if locked else "failed",
+        "error": problem,
+        "collection": settings.backends.collection,
+        "last_success": read_last_success(settings.state, *target),
+    }
+    return Outcome(books, error=problem, locked=locked, begun=False)
 
 
 async def index_catalog(settings: Settings, tell: Callable[[str], None] = tell_nobody) -> Outcome:
@@ -143,7 +81,7 @@ async def index_catalog(settings: Settings, tell: Callable[[str], None] = tell_n
         _tell_what_was_left(run)
         loop = asyncio.get_running_loop()
         state.lock.watch(lambda reason: loop.call_soon_threadsafe(run.fail, reason))
-        run.events.emit("started", catalog=str(settings.catalog), collection=settings.backends.collection)
+        run.events.emit("started", catalog=str(settings.catalog), collection=run.target.collection.name)
         with stop_on_signals(run):
             async with show_progress(run.catalog, run.report):
                 await _work(run)
@@ -154,7 +92,7 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -
     folder = PictureFolder(settings.images)
     near_duplicates = settings.cleaning.watch_pictures(folder, settings.rejects, settings.options.threads)
     catalog = CleanCatalog(settings.catalog, settings.cleaning, near_duplicates)
-    events = stack.enter_context(Events(settings.events))
+    events = stack.enter_context(Events(settings.reporting.events))
     encoder, store = await stack.enter_async_context(open_backends(settings.backends, timeout=settings.options.timeout))
     tokenizer = _open_tokenizer(settings, encoder)
     target = await stack.enter_async_context(
@@ -227,6 +165,7 @@ async def _fill(run: Run) -> None:
 
 
 async def _fill_by_cluster(run: Run, cluster: ClusterOptions) -> None:
+    await asyncio.to_thread(prepare, cluster.address)
     try:
         from sosie.indexer.cluster.fleet import Fleet  # noqa: PLC0415 - Ray is an extra of its own
     except ImportError as error:
@@ -296,38 +235,26 @@ def _conclude(run: Run) -> Outcome:
     stopped_by = run.signals[0] if run.signals else None
     run.report.sections.setdefault("cleaning", run.catalog.books)
     outcome = "stopped" if stopped_by else "refused" if run.refused else "failed" if run.error else "done"
+    if outcome == "done" and not run.has_too_many_rejects:
+        run.state.last_success = time.time()
     books = {
         "outcome": outcome,
         "error": run.error,
         "space": run.encoder.space.name,
         "collection": run.settings.backends.collection,
+        "last_success": run.state.last_success,
         **run.report.as_dict(),
     }
     run.events.emit("ended", **books)
-    return Outcome(books, run.report.rejected, run.report.offered, run.error, run.refused, stopped_by)
-
-
-@contextmanager
-def stop_on_signals(run: Run) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run, and are listed; a second one ends the process at once, as it would any other."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def stop(number: int) -> None:
-        run.signals.append(number)
-        run.stop()
-        for each in numbers:
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
-
-    for number in numbers:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        yield
-    finally:
-        if not run.signals:
-            for number in numbers:
-                loop.remove_signal_handler(number)
+    return Outcome(
+        report=books,
+        rejected=run.report.rejected,
+        offered=run.report.offered,
+        error=run.error,
+        refused=run.refused,
+        stopped_by=stopped_by,
+        too_many_rejects=run.has_too_many_rejects,
+    )
 
 
 def _open_tokenizer(settings: Settings, encoder: Encoder) -> Tokenize:

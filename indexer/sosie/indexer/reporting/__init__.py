@@ -1,1 +1,4 @@
-"""What a run tells machines: `events` as it goes on, `summary` and `metrics` when it ended."""
+"""What a run tells: `summary` people, `events` machines as it goes on, `metrics` Prometheus when it ended.
+
+`publishing` brings the last two to where `options` says.
+"""

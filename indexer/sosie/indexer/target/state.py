@@ -11,7 +11,6 @@ from typing import Any
 
 from sosie.indexer.target.lock import TargetLock
 
-_REBUILD = "rebuild.json"
 _LAST = "last.json"
 
 
@@ -26,22 +25,9 @@ class TargetState:
         self.lock = lock
 
     @property
-    def rebuild(self) -> str | None:
-        """The collection that a rebuild is filling, or was when it died: None where there is none."""
-        return self.read(_REBUILD).get("collection")
-
-    @rebuild.setter
-    def rebuild(self, collection: str | None) -> None:
-        """To be set before the collection is made, so that it is never one that nobody knows of."""
-        if collection is None:
-            (self.folder / _REBUILD).unlink(missing_ok=True)
-        else:
-            self.write(_REBUILD, {"collection": collection})
-
-    @property
     def last_success(self) -> float | None:
         """When the target was last indexed to the end, in seconds since 1970."""
-        return self.read(_LAST).get("succeeded")
+        return _read_seconds(self.read(_LAST))
 
     @last_success.setter
     def last_success(self, seconds: float) -> None:
@@ -49,11 +35,7 @@ class TargetState:
 
     def read(self, name: str) -> dict[str, Any]:
         """A JSON object of the folder; empty where there is none, or none that can be read."""
-        try:
-            found = json.loads((self.folder / name).read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return _read_object(self.folder / name)
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Puts a JSON object in the folder, wholly or not at all, and on the disk when this returns."""
@@ -70,6 +52,26 @@ def open_state(folder: Path, store: str, collection: str) -> Iterator[TargetStat
     own.mkdir(parents=True, exist_ok=True)
     with TargetLock(own / "lock") as lock:
         yield TargetState(own, lock)
+
+
+def read_last_success(folder: Path, store: str, collection: str) -> float | None:
+    """TargetState.last_success of a target whose state is not open: None too where it cannot be read."""
+    with contextlib.suppress(OSError):
+        return _read_seconds(_read_object(folder / name_target(store, collection) / _LAST))
+    return None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read_seconds(last: dict[str, Any]) -> float | None:
+    seconds = last.get("succeeded")
+    return float(seconds) if isinstance(seconds, (int, float)) else None
 
 
 def name_target(store: str, collection: str) -> str:
