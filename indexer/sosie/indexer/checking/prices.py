@@ -1,5 +1,6 @@
 """Prices that are no prices: none at all, or far above what such things cost."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ class Medians:
     """The median price of each category of each shop, in each currency, to within 5%.
 
     Prices are counted in buckets whose bounds grow by a tenth, as DDSketch does (Masson, Rim and Lee, "DDSketch", PVLDB
-    12, 2019): at most some 450 numbers a category however many products it has, whatever their order.
+    12, 2019): at most some 550 numbers a category however many products it has, whatever their order.
     """
 
     def __init__(self) -> None:
@@ -36,27 +37,25 @@ class Medians:
         """Products with a price in categories beyond the first MAX_CATEGORIES."""
 
     def note(self, product: product_pb2.Product) -> None:
-        """Counts a product's price, unless that is 0 or missing."""
+        """Counts a product's price, unless that is 0 or missing, in its category and in those that this is part of."""
         amount = read_amount(product.price)
         if not amount:
             return
-        category = _name_category(product)
-        if category not in self._buckets and len(self._buckets) >= MAX_CATEGORIES:
-            self.unjudged += 1
-            return
-        self._buckets.setdefault(category, Counter())[math.ceil(math.log(amount, _GAMMA))] += 1
+        room = MAX_CATEGORIES - len(self._buckets)
+        known = [category for category in _name_categories(product) if category in self._buckets or room > 0]
+        for category in known:
+            self._buckets.setdefault(category, Counter())[math.ceil(math.log(amount, _GAMMA))] += 1
+        self.unjudged += not known
 
     def find(self, product: product_pb2.Product) -> float | None:
-        """The median for such a product, in units of its currency; None where too few prices are known."""
-        buckets = self._buckets.get(_name_category(product), Counter())
-        count = buckets.total()
-        if count < LEAST:
-            return None
-        passed = 0
-        for bucket in sorted(buckets):
-            passed += buckets[bucket]
-            if passed * 2 >= count:
-                return float(2 * _GAMMA**bucket / (_GAMMA + 1))
+        """The median of the narrowest category that has enough prices, in units of the currency; None without one."""
+        for category in _name_categories(product):
+            buckets = self._buckets.get(category, Counter())
+            count = buckets.total()
+            if count >= LEAST:
+                passed = itertools.accumulate(buckets[bucket] for bucket in sorted(buckets))
+                middle = next(place for place, number in enumerate(passed) if number * 2 >= count)
+                return float(2 * _GAMMA ** sorted(buckets)[middle] / (_GAMMA + 1))
         return None
 
 
@@ -78,5 +77,7 @@ def read_amount(price: product_pb2.Price) -> float:
     return price.units + price.nanos / _NANOS
 
 
-def _name_category(product: product_pb2.Product) -> _Category:
-    return product.shop, product.price.currency_code, tuple(product.category_path)
+def _name_categories(product: product_pb2.Product) -> list[_Category]:
+    """The product's category, then what it is part of, to the widest."""
+    path, currency = tuple(product.category_path), product.price.currency_code
+    return [(product.shop, currency, path[:level]) for level in range(len(path), min(1, len(path)) - 1, -1)]

@@ -13,7 +13,7 @@ MAX_CATEGORIES = 10_000
 
 _LISTED = 100
 _SHOWN = 10
-_WIDEST = 100
+_WIDEST = 80
 
 
 @dataclass

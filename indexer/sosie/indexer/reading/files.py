@@ -14,7 +14,7 @@ PACKED = (".gz", ".zst")
 PARQUET = ".parquet"
 KINDS = "*.jsonl and *.ndjson, also with .gz or .zst, and *.parquet"
 
-_OWN = (".rejects.jsonl", ".check.jsonl", ".near-duplicates.jsonl")  # what runs leave beside a catalog
+OWN = (".rejects.jsonl", ".check.jsonl", ".near-duplicates.jsonl")  # what runs leave beside a catalog
 _WILD = frozenset("*?[")
 _NAMED = 3
 
@@ -140,7 +140,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _is_catalog(path: Path) -> bool:
     name = path.name.lower()
-    if name.endswith(_OWN):
+    if name.endswith(OWN):
         return False
     for packed in PACKED:
         name = name.removesuffix(packed)
