@@ -68,7 +68,8 @@ class Clock:
 async def test_the_gate_follows_the_queue(gateway: PublishingGateway) -> None:
     """It closes when calls since the last look waited longer than the bound, and opens when they no longer do."""
     clock = Clock()
-    gate = GatewayQueue([gateway.address], BOUND, clock=clock)
+    told: list[str] = []
+    gate = GatewayQueue([gateway.address], BOUND, tell=told.append, clock=clock)
     gateway.answer(5.0)  # of before: nobody knows how long ago
     for waits, is_open, queue_time in (
         ((), True, 0.0),
@@ -84,6 +85,10 @@ async def test_the_gate_follows_the_queue(gateway: PublishingGateway) -> None:
         clock.now += 1.0
     assert gate.paused_seconds == 2.0
     assert gate.problem is None
+    assert told == [
+        "stands back: questions wait 0.15 s in a gateway's queue",
+        "goes on, after 2 s in all that were left to questions",
+    ]
 
 
 async def test_calls_that_wait_without_end_count(gateway: PublishingGateway) -> None:

@@ -120,6 +120,6 @@ async def test_a_name_is_followed(one: CannedTriton, other: CannedTriton, monkey
             await asyncio.wait_for(until_asked(other), TIMEOUT)
             stands_for.clear()
             await asyncio.wait_for(until_asked(other), TIMEOUT)
-            assert list(encoder.describe()) == [other.address]
+            assert list(encoder.describe()["servers"]) == [other.address]
     finally:
         await servers.close()

@@ -173,11 +173,13 @@ async def test_servers_come_and_go() -> None:
     await asyncio.wait_for(asking, TIMEOUT)
     await encoder.replace({"c": third})
     await encoder.encode_images(PICTURES[:1], timeout=TIMEOUT)
-    assert (third.requests, list(encoder.describe())) == ([1], ["c"])
+    assert (third.requests, list(encoder.describe()["servers"])) == ([1], ["c"])
 
 
 class Barrier:
     """A gate that is closed until it is released."""
+
+    paused_seconds = 0.0
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()

@@ -1,6 +1,6 @@
 """Opens what the job stands on: the encoder of the right space, its tokenizer, and the collection."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -37,8 +37,12 @@ class Backends:
 
 
 @asynccontextmanager
-async def open_backends(backends: Backends, *, timeout: float) -> AsyncIterator[tuple[SpreadEncoder, GenerationStore]]:
+async def open_backends(
+    backends: Backends, *, timeout: float, tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[tuple[SpreadEncoder, GenerationStore]]:
     """The encoder to use, and the store, whose collection is in its space or not yet there.
+
+    `tell` is given a line for people whenever the encoder begins or ends to stand back.
 
     Raises SetupError where the space is unclear or another than the collection's, and the engine's errors where Triton
     or the store cannot be reached.
@@ -51,7 +55,7 @@ async def open_backends(backends: Backends, *, timeout: float) -> AsyncIterator[
         store = MilvusStore(backends.store, backends.collection)
         stack.push_async_callback(store.close)
         chosen = choose_encoder(servers.encoders(), await _read_space(store, timeout), backends)
-        gate = await stack.enter_async_context(watch_gateways(backends.gateways, backends.max_queue))
+        gate = await stack.enter_async_context(watch_gateways(backends.gateways, backends.max_queue, tell=tell))
         encoder = SpreadEncoder(servers.replicas(chosen.space.name), gate)
         await stack.enter_async_context(follow(servers, encoder))
         yield encoder, store

@@ -76,8 +76,7 @@ async def index_catalog(settings: Settings, tell: Callable[[str], None] = tell_n
     """
     async with AsyncExitStack() as stack:
         state = stack.enter_context(open_state(settings.state, settings.backends.store, settings.backends.collection))
-        run = await _open(settings, state, stack)
-        run.tell = tell
+        run = await _open(settings, state, stack, tell)
         _tell_what_was_left(run)
         loop = asyncio.get_running_loop()
         state.lock.watch(lambda reason: loop.call_soon_threadsafe(run.fail, reason))
@@ -88,12 +87,14 @@ async def index_catalog(settings: Settings, tell: Callable[[str], None] = tell_n
         return _conclude(run)
 
 
-async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -> Run:
+async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack, tell: Callable[[str], None]) -> Run:
     folder = PictureFolder(settings.images)
     near_duplicates = settings.cleaning.watch_pictures(folder, settings.rejects, settings.options.threads)
     catalog = CleanCatalog(settings.catalog, settings.cleaning, near_duplicates)
     events = stack.enter_context(Events(settings.reporting.events))
-    encoder, store = await stack.enter_async_context(open_backends(settings.backends, timeout=settings.options.timeout))
+    encoder, store = await stack.enter_async_context(
+        open_backends(settings.backends, timeout=settings.options.timeout, tell=tell)
+    )
     tokenizer = _open_tokenizer(settings, encoder)
     target = await stack.enter_async_context(
         open_target(store, encoder.space, settings.target, timeout=settings.options.timeout)
@@ -112,7 +113,7 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack) -
         timeout=settings.options.timeout
     ):  # an older state of the store was restored
         journal.clear()
-    return Run(settings, state, catalog, folder, encoder, tokenizer, target, report, events, pool, journal)
+    return Run(settings, state, catalog, folder, encoder, tokenizer, target, report, events, pool, journal, tell)
 
 
 def _tell_what_was_left(run: Run) -> None:
@@ -160,8 +161,10 @@ async def _fill(run: Run) -> None:
     run.stops += [job.stop, run.encoder.hurry]
     if run.stopping:  # a signal came while all was opened
         job.stop()
-    await job.run()
-    run.report.sections["encoders"] = run.encoder.describe()
+    try:
+        await job.run()
+    finally:
+        run.report.sections["encoders"] = run.encoder.describe()
 
 
 async def _fill_by_cluster(run: Run, cluster: ClusterOptions) -> None:

@@ -56,10 +56,21 @@ class GatewayQueue:
     A gateway whose metrics cannot be read holds nothing back; `problem` then says why.
     """
 
-    def __init__(self, addresses: Sequence[str], bound: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`addresses` are those of the gateways' metrics, http://host:port/metrics or host:port."""
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        bound: float,
+        *,
+        tell: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`addresses` are those of the gateways' metrics, http://host:port/metrics or host:port.
+
+        `tell` is given a line for people whenever the gate closes or opens, and when a gateway cannot be read.
+        """
         self._urls = [_complete(address) for address in addresses]
         self._bound = bound
+        self._tell = tell
         self._clock = clock
         self._open = asyncio.Event()
         self._open.set()
@@ -86,13 +97,13 @@ class GatewayQueue:
 
     async def look(self) -> None:
         """Reads all gateways' metrics once."""
-        self.problem = None
+        problem = None
         longest = 0.0
         for url in self._urls:
             try:
                 reading = read_metrics(await asyncio.to_thread(_fetch, url))
             except (OSError, ValueError) as error:
-                self.problem = f"cannot read the gateway's metrics at {url}: {' '.join(str(error).split())}"
+                problem = f"cannot read the gateway's metrics at {url}: {' '.join(str(error).split())}"
                 self._before.pop(url, None)
                 continue
             now = self._clock()
@@ -100,6 +111,9 @@ class GatewayQueue:
             longest = max(longest, reading.queue_time(before, now - then))
             self._before[url] = (now, reading)
         self.queue_time = longest
+        if problem and not self.problem:
+            self._tell(f"{problem}: nothing waits for it")
+        self.problem = problem
         self._turn(opened=longest <= self._bound)
 
     def release(self) -> None:
@@ -111,17 +125,19 @@ class GatewayQueue:
         if opened and not self.is_open:
             self._paused += self._clock() - self._closed_at
             self._open.set()
+            self._tell(f"goes on, after {self._paused:.0f} s in all that were left to questions")
         elif not opened and self.is_open:
             self._closed_at = self._clock()
             self._open.clear()
+            self._tell(f"stands back: questions wait {self.queue_time:.2f} s in a gateway's queue")
 
 
 @asynccontextmanager
 async def watch_gateways(
-    addresses: Sequence[str], bound: float, *, every: float = EVERY
+    addresses: Sequence[str], bound: float, *, tell: Callable[[str], None] = lambda _: None, every: float = EVERY
 ) -> AsyncIterator[GatewayQueue]:
     """A gate that follows the gateways' queues for as long as the context lasts; `bound` and `every` are in seconds."""
-    gate = GatewayQueue(addresses, bound)
+    gate = GatewayQueue(addresses, bound, tell=tell)
 
     async def keep_looking() -> None:
         while True:

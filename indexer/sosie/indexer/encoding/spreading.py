@@ -23,6 +23,11 @@ _Ask = Callable[[Encoder], Awaitable[Parts]]
 class Gate(Protocol):
     """Holds requests back while others need the servers more."""
 
+    @property
+    def paused_seconds(self) -> float:
+        """For how long it has done so."""
+        ...
+
     async def wait_until_open(self) -> None: ...
 
     def release(self) -> None:
@@ -32,6 +37,8 @@ class Gate(Protocol):
 
 class OpenGate:
     """Holds nothing back."""
+
+    paused_seconds = 0.0
 
     async def wait_until_open(self) -> None:
         return
@@ -103,11 +110,12 @@ class SpreadEncoder:
         self._gate.release()
 
     def describe(self) -> dict[str, Any]:
-        """Where the windows stand, by address: JSON types only."""
-        return {
+        """How much was under way at once in the end, by address, and how long all stood back: JSON types only."""
+        servers = {
             replica.address: {"images_in_flight": replica.images.limit, "texts_in_flight": replica.texts.limit}
             for replica in self.replicas
         }
+        return {"servers": servers, "paused_seconds": round(self._gate.paused_seconds, 3)}
 
     async def _send(self, ask: _Ask, window_of: Callable[[Replica], Window]) -> Parts:
         await self._gate.wait_until_open()
