@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc.aio
@@ -363,9 +363,45 @@ async def test_overload(filled: Shop, settings: GatewaySettings, monkeypatch: py
             await stub.SearchByText(request, timeout=10)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "RetryInfo" in read_details(caught.value)
+        sending = open_stream(channel)
+        assert await sending.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # before a byte of its message came
         going.set()
         answers = await asyncio.gather(*taken)
     assert all(answer.hits[0].product.product_id == "red-shoe" for answer in answers)
+
+
+def open_stream(channel: grpc.aio.Channel, *messages: bytes, timeout: float | None = 10) -> Any:
+    """A call of SearchByText that sends these messages, and waits for ever before it ends or sends another."""
+    method: Any = channel.stream_unary("/sosie.v1.VisualSearchService/SearchByText", None, None)
+
+    async def send() -> AsyncIterator[bytes]:
+        for message in messages:
+            yield message
+        await asyncio.Event().wait()
+
+    return method(send(), timeout=timeout)
+
+
+async def test_call_without_a_message(channel: grpc.aio.Channel) -> None:
+    """A call that ends before its message came is told that there was none."""
+    method: Any = channel.stream_unary("/sosie.v1.VisualSearchService/SearchByText", None, None)
+    call = method(iter(()), timeout=10)
+    assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "is missing" in await call.details()
+
+
+async def test_message_that_does_not_come(filled: Shop, settings: GatewaySettings) -> None:
+    """Who gives no deadline, and sends nothing, is waited for no longer than a call may take."""
+    async with (
+        run_gateway(settings.model_copy(update={"default_deadline": 0.2}), filled.backends()) as gateway,
+        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
+    ):
+        silent = open_stream(channel, timeout=None)
+        assert await silent.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "did not arrive in time" in await silent.details()
+        request = pb.SearchByTextRequest(sentence="red shoe").SerializeToString()
+        answer = pb.SearchByTextResponse.FromString(await open_stream(channel, request, timeout=None))
+    assert answer.hits[0].product.product_id == "red-shoe"
 
 
 async def until_taken(gateway: Gateway, settings: GatewaySettings) -> None:

@@ -56,22 +56,34 @@ class Admission:
         """Calls that wait for a slot."""
         return len(self._waiters)
 
-    async def acquire(self, timeout: float) -> None:
-        """Takes a slot, to be given back by `release`; calls that wait get one in the order in which they came.
+    @property
+    def _is_free(self) -> bool:
+        return self.in_flight < self._slots and not self._waiters
 
-        Raises at once OverloadedError where the queue is full or its end is more than `timeout` seconds away, and
-        DeadlineTooShortError where even a free slot would not help; BackendTimeoutError where a call that waited has
-        too little time left when its turn comes.
+    def check(self, timeout: float) -> None:
+        """Raises OverloadedError where the queue is full or its end is more than `timeout` seconds away.
+
+        Raises DeadlineTooShortError where even a free slot would not help.
         """
         if self.in_flight and timeout < self._mean_seconds:
             raise DeadlineTooShortError(timeout, self._mean_seconds)
-        if self.in_flight < self._slots and not self._waiters:
-            self.in_flight += 1
+        if self._is_free:
             return
         expected = self._mean_seconds * (len(self._waiters) + 1) / self._slots
         if len(self._waiters) >= self._queue or timeout < expected + self._mean_seconds:
             raise OverloadedError(max(_LEAST_RETRY, expected))
-        await self._wait(timeout)
+
+    async def acquire(self, timeout: float) -> None:
+        """Takes a slot, to be given back by `release`; calls that wait get one in the order in which they came.
+
+        Raises at once what `check` raises, and BackendTimeoutError where a call that waited has too little time left
+        when its turn comes.
+        """
+        self.check(timeout)
+        if self._is_free:
+            self.in_flight += 1
+        else:
+            await self._wait(timeout)
 
     def release(self, seconds: float) -> None:
         """Gives a slot back that was held for `seconds`."""

@@ -32,6 +32,10 @@ class Call:
             raise BackendTimeoutError("the deadline passed")
         return seconds
 
+    def check(self) -> None:
+        """Raises what keeps the call from a slot already now: most of what is too much is refused so, unread."""
+        self._admission.check(self.left())
+
     async def __aenter__(self) -> Self:
         """Takes a slot; raises as Admission.acquire."""
         with self.steps.measure("wait"):

@@ -5,10 +5,12 @@ where another try may succeed. What only operators may know, addresses above all
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from sosie.engine import errors as engine
 from sosie.gateway.admission import DeadlineTooShortError, OverloadedError
@@ -63,12 +65,22 @@ _UNEXPECTED = Rule(grpc.StatusCode.INTERNAL, "INTERNAL", "the gateway failed, se
 
 def find_rule(error: BaseException) -> Rule:
     """The rule of an error's class; for what nobody expected, one that tells nothing."""
-    return next((RULES[kind] for kind in type(error).__mro__ if kind in RULES), _UNEXPECTED)
+    known = RULES.get(type(error))  # type: ignore[arg-type]  # other errors have none
+    return known or next((RULES[kind] for kind in type(error).__mro__ if kind in RULES), _UNEXPECTED)
 
 
-def to_status(error: BaseException) -> status_pb2.Status:
-    """The error as a caller sees it."""
+def to_status(error: BaseException) -> grpc.Status:
+    """The error as a caller sees it: a code and a message, and a google.rpc.Status in the trailing metadata."""
     rule = find_rule(error)
+    fault = (_clip(error.field), _clip(error.problem)) if isinstance(error, engine.InputError) else None
+    retry_after = error.retry_after if isinstance(error, OverloadedError | RateLimitedError) else rule.retry_after
+    milliseconds = None if retry_after is None else max(1, round(retry_after * 1000))
+    return _write_status(rule, rule.public or _clip(str(error)), fault, milliseconds)
+
+
+@lru_cache(maxsize=256)
+def _write_status(rule: Rule, message: str, fault: tuple[str, str] | None, retry_after: int | None) -> grpc.Status:
+    """Remembered, since a flood of refusals repeats itself. `fault` is a field and its problem, the wait is in ms."""
     details: list[any_pb2.Any] = []
 
     def add(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> None:
@@ -77,17 +89,18 @@ def to_status(error: BaseException) -> status_pb2.Status:
         details.append(packed)
 
     add(error_details_pb2.ErrorInfo(domain=DOMAIN, reason=rule.reason))
-    if isinstance(error, engine.InputError):
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=_clip(error.field), description=_clip(error.problem)
-        )
+    if fault is not None:
+        field, problem = fault
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=problem)
         add(error_details_pb2.BadRequest(field_violations=[violation]))
-    retry_after = error.retry_after if isinstance(error, OverloadedError | RateLimitedError) else rule.retry_after
     if retry_after is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(max(1, round(retry_after * 1000)))
+        delay.FromMilliseconds(retry_after)
         add(error_details_pb2.RetryInfo(retry_delay=delay))
-    return status_pb2.Status(code=rule.code.value[0], message=rule.public or _clip(str(error)), details=details)
+    status: grpc.Status = rpc_status.to_status(
+        status_pb2.Status(code=rule.code.value[0], message=message, details=details)
+    )
+    return status
 
 
 def _clip(text: str) -> str:

@@ -40,6 +40,11 @@ def start_logging(format: Format = "json", stream: TextIO | None = None, worker:
     )
 
 
+def leaves_out(kind: object) -> bool:
+    """Whether the process's log would leave out one more record of this `kind`; then it counts it as made."""
+    return any(handler.leaves_out(kind) for handler in logging.getLogger().handlers if type(handler) is BoundedHandler)
+
+
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
@@ -122,6 +127,18 @@ class BoundedHandler(logging.StreamHandler[TextIO]):
             super().emit(record)
         else:
             self._left_out[kind] = record
+
+    def leaves_out(self, kind: object) -> bool:
+        """Whether one more line of this kind would be left out now; then it is counted, and need not be made."""
+        self.acquire()
+        try:
+            count = self._counts.get(kind, 0)
+            if count <= LINES_A_SECOND or self._clock() - self._window >= _WINDOW:
+                return False
+            self._counts[kind] = count + 1
+            return True
+        finally:
+            self.release()
 
     def close(self) -> None:
         self._tell_left_out()

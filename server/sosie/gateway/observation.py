@@ -76,7 +76,7 @@ class Observation:
             counts.refusals[reason] += 1
         if self._span:
             self._span.finish(code, reason, self.request_id)
-        if self._log.wants(code):
+        if self._log.wants(self._method, code, reason):
             self._write(code, error, caller, reason, seconds)
 
     def _write(self, code: grpc.StatusCode, error: Exception | None, caller: str, reason: str, seconds: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from sosie.engine.errors import EngineError, InputError
+from sosie.gateway.logs import leaves_out
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,11 +32,11 @@ class RequestLog:
     def __init__(self, sample: float) -> None:
         self._sample = sample
 
-    def wants(self, code: grpc.StatusCode) -> bool:
-        """Whether a call that ended with `code` gets its line."""
+    def wants(self, method: str, code: grpc.StatusCode, reason: str) -> bool:
+        """Whether a call that ended so gets its line. In a flood of refusals most get none, and are counted."""
         if code is grpc.StatusCode.OK or code in _CALLERS_OWN:
             return self._sample > 0 and random.random() < self._sample  # noqa: S311 - no secret
-        return True
+        return not leaves_out((method, code.name, reason))
 
     def write(
         self,

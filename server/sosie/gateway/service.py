@@ -1,15 +1,15 @@
 """The three rpcs: check, admit, ask the engine, answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, NoReturn
 
-import grpc
+import grpc.aio
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
-from grpc_status import rpc_status
 
 from sosie.engine.errors import BackendTimeoutError, BackendUnavailableError, InputError
 from sosie.engine.image import Crop
@@ -79,7 +79,8 @@ class VisualSearchService:
         """What a server calls for each rpc.
 
         Requests come as bytes, since gRPC takes one that cannot be read for a fault of the server; answers leave as
-        bytes, too (see answers).
+        bytes, too (see answers). To gRPC they are streams of one message, which is the same on the wire: a handler of
+        those is called before the message was received, and what is too much is refused without its 20 MiB.
         """
         rpcs: dict[str, tuple[type[Message], _Handle]] = {
             "Classify": (pb.ClassifyRequest, self._classify),
@@ -87,11 +88,19 @@ class VisualSearchService:
             "SearchByText": (pb.SearchByTextRequest, self._search_by_text),
         }
         return {
-            method: grpc.unary_unary_rpc_method_handler(partial(self._answer, method, kind, handle))
+            method: grpc.stream_unary_rpc_method_handler(self._make_handler(method, kind, handle))
             for method, (kind, handle) in rpcs.items()
         }
 
-    async def _answer(self, method: str, kind: type[Message], handle: _Handle, request: bytes, context: Any) -> bytes:
+    def _make_handler(
+        self, method: str, kind: type[Message], handle: _Handle
+    ) -> Callable[[Any, Any], Awaitable[bytes]]:
+        async def answer(_requests: Any, context: Any) -> bytes:  # no partial: gRPC asks of each call what it is
+            return await self._answer(method, kind, handle, context)
+
+        return answer
+
+    async def _answer(self, method: str, kind: type[Message], handle: _Handle, context: Any) -> bytes:
         """Runs a call within its deadline; errors leave by the one table."""
         metadata = context.invocation_metadata()
         observation = self._telemetry.observe(method, metadata)
@@ -104,7 +113,8 @@ class VisualSearchService:
                 seconds = context.time_remaining()
                 left = (self._default_deadline if seconds is None else seconds) - self._lag.seconds
                 call = Call(left, self._admissions[method], observation.steps)
-                response = await handle(questions.read_request(kind, request), call)
+                call.check()
+                response = await handle(questions.read_request(kind, await _receive(context, call)), call)
             code = grpc.StatusCode.OK
         except Exception as raised:  # noqa: BLE001 - nothing leaves but by the table
             error = self._explain(raised)
@@ -251,9 +261,22 @@ class VisualSearchService:
             raise InputError(f"options.{error.field}", error.problem) from error
 
 
+async def _receive(context: Any, call: Call) -> bytes:
+    """The call's message. Raises InputError where none comes, in time or at all."""
+    try:
+        # A caller's own deadline is gRPC's to watch.
+        async with asyncio.timeout(None if context.time_remaining() is not None else call.left()):
+            received: bytes = await context.read()
+    except TimeoutError as error:
+        raise InputError("request", "did not arrive in time") from error
+    if received is grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs lack it
+        raise InputError("request", "is missing: send one message")
+    return received
+
+
 async def _abort(context: Any, error: Exception, request_id: str) -> NoReturn:
     """Ends the call; the request id goes along, so that a caller's complaint leads to the line in the log."""
-    status: Any = rpc_status.to_status(to_status(error))
+    status: Any = to_status(error)
     named = (*status.trailing_metadata, (REQUEST_ID, request_id))
     await context.abort_with_status(status._replace(trailing_metadata=named))
     raise AssertionError("abort_with_status always raises")
