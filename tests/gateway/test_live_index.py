@@ -11,8 +11,9 @@ import pytest
 
 from fakes import FAKE_SPACE, FakeEncoder, FakeModels, FakeStore
 from gateway_shop import Shop
+from sosie.engine.errors import BackendUnavailableError
 from sosie.engine.generations import Collection
-from sosie.engine.inference import Tokens
+from sosie.engine.inference import Pictures, Tokens
 from sosie.engine.space import EmbeddingSpace, Parts
 from sosie.gateway.backends import Backends
 from sosie.gateway.main import run_gateway
@@ -35,6 +36,17 @@ class WaitingEncoder(FakeEncoder):
         self.asked.set()
         await self.going.wait()
         return await super().encode_texts(tokens, timeout=timeout)
+
+
+class LeavingEncoder(FakeEncoder):
+    """Is unloaded when a test says so."""
+
+    is_gone = False
+
+    async def encode_images(self, pictures: Pictures, *, timeout: float) -> Parts:
+        if self.is_gone:
+            raise BackendUnavailableError("the model is not ready")
+        return await super().encode_images(pictures, timeout=timeout)
 
 
 async def begin(store: FakeStore, space: EmbeddingSpace, *, shop: str) -> Collection:
@@ -132,6 +144,24 @@ async def test_a_collection_that_nobody_speaks(
         await asker.backends.refresh()
         await asker.backends.refresh()
         assert (await asker.ask("new")).space.name == NEW_SPACE.name
+
+
+async def test_the_models_of_the_collection_before(
+    filled: Shop, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a move to another space the old encoders may be unloaded: nobody is told that anything is missing."""
+    digest = filled.encoder.text_input.tokenizer_sha256
+    leaving, staying = LeavingEncoder(FAKE_SPACE, digest), FakeEncoder(NEW_SPACE, digest)
+    filled.models = FakeModels([leaving, staying])
+    async with run(filled.backends(), settings, monkeypatch) as asker:
+        await filled.store.switch((await begin(filled.store, NEW_SPACE, shop="new")).name, timeout=1)
+        await asker.backends.refresh()
+        leaving.is_gone = True
+        filled.models.next = FakeModels([staying])
+        for _ in range(3):
+            await asker.backends.refresh()
+            assert asker.backends.problem is None
+            assert (await asker.ask("new")).hits
 
 
 async def test_a_collection_that_was_dropped(

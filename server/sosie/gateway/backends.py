@@ -3,26 +3,24 @@
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sosie.engine.errors import (
     BackendError,
-    BackendUnavailableError,
     EngineError,
     NoIndexError,
     SpaceMismatchError,
 )
 from sosie.engine.generations import GenerationStore
 from sosie.engine.inference import Classifier, Encoder, ServedModel
-from sosie.engine.probing import Health
 from sosie.engine.space import EmbeddingSpace
 from sosie.engine.store import VectorStore
 from sosie.engine.text import Tokenizer
 from sosie.gateway.live_index import LiveIndex
+from sosie.gateway.live_models import LiveModels, Models
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,25 +29,6 @@ _Answer = TypeVar("_Answer")
 _PROBE_TIMEOUT = 5.0  # seconds for a probe of all models, or of the store
 _HEALTHY_PAUSE = 2.0  # seconds between two checks
 _LEAST_PAUSE = 0.25  # while something is wrong, or a call failed
-_RELOAD_GRACE = 30.0  # seconds in which a model that vanished is taken for one that is being loaded again
-
-
-class Models(Protocol):
-    """What a model server has ready; TritonModels is one."""
-
-    @property
-    def encoders(self) -> Mapping[str, Encoder]: ...
-
-    @property
-    def classifiers(self) -> Mapping[str, Classifier]: ...
-
-    async def again(self, *, timeout: float) -> "Models": ...
-
-    async def probe(self, *, timeout: float) -> Health: ...
-
-    async def statistics(self, *, timeout: float) -> Sequence[ServedModel]: ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -90,20 +69,12 @@ class Backends:
         repository: Path,
         space: str = "",
     ) -> None:
-        self.served: Sequence[ServedModel] = ()
-        """What the model server said last of its models."""
-        self._connect = connect
+        self._models = LiveModels(connect)
         self._store = store
         self._index = LiveIndex(store, self._speaks)
         self._collection = collection
         self._repository = repository
         self._wanted_space = space
-        self._models: Models | None = None
-        self._models_error: EngineError | None = None
-        self._untried: EngineError | None = BackendUnavailableError("the models were not asked yet")
-        self._sick = Health()
-        self._gone = Health()
-        self._gone_since = 0.0
         self._tokenizers: dict[str, Tokenizer] = {}
         self._doubt = asyncio.Event()
         self._to_look_at = {"models", "store"}
@@ -115,9 +86,14 @@ class Backends:
         return self._index.space.name if self._index.space else ""
 
     @property
+    def served(self) -> Sequence[ServedModel]:
+        """What the model server said last of its models."""
+        return self._models.served
+
+    @property
     def problem(self) -> EngineError | None:
         """Why not every question can be answered now; None while all can."""
-        problem = self._models_error or self._untried or self._sick.problem
+        problem = self._models.problem(self.space)
         if problem is not None:
             return problem
         try:
@@ -154,21 +130,21 @@ class Backends:
 
     def for_labels(self) -> Embedder:
         """An encoder for labels: the collection's where there is one, else the first that is served."""
-        models = self._known_models()
+        encoders = self._models.known.encoders
         name = self._wanted_space or self.space
-        if name not in models.encoders and name not in self._sick.encoders:
-            if not models.encoders:
+        if name not in encoders and self._models.encoder_problem(name) is None:
+            if not encoders:
                 raise BackendError("the model server has no pair of encoders ready")
-            name = min(models.encoders)
-        return self._find_encoder(models, name)
+            name = min(encoders)
+        return self._find_encoder(name)
 
     def classifiers(self) -> Mapping[str, Classifier]:
         """The classifiers that are served, by their label set, those that do not answer now too."""
-        return self._known_models().classifiers
+        return self._models.known.classifiers
 
     def check_classifier(self, label_set: str) -> None:
         """Raises why a classifier does not answer now, where that is known."""
-        problem = self._models_error or self._sick.classifiers.get(label_set)
+        problem = self._models.classifier_problem(label_set)
         if problem is not None:
             raise problem
 
@@ -197,11 +173,8 @@ class Backends:
                     await asyncio.wait_for(self._doubt.wait(), _HEALTHY_PAUSE - _LEAST_PAUSE)
 
     async def _count_runs(self) -> None:
-        """Asks how often the models ran, while they answer at all."""
         while True:
-            if self._models is not None and self._models_error is None and self._sick.problem is None:
-                with contextlib.suppress(EngineError):  # who does not tell that may serve well
-                    self.served = await self._models.statistics(timeout=_PROBE_TIMEOUT)
+            await self._models.count_runs(timeout=_PROBE_TIMEOUT)
             await asyncio.sleep(_HEALTHY_PAUSE)
 
     def doubt(self) -> None:
@@ -213,48 +186,15 @@ class Backends:
         await asyncio.gather(self._refresh_models(), self._refresh_store())
 
     async def close(self) -> None:
-        if self._models is not None:
-            await self._models.close()
+        await self._models.close()
         await self._store.close()
 
     async def _refresh_models(self) -> None:
-        """Probes the models; those of a server that was away, or lacks one, are read anew: they may be others now."""
+        space = self._index.next_space
         try:
-            doubtful = self._models_error or self._sick.problem
-            if self._models is None or doubtful or self._lacks_encoder(self._models):
-                self._models = await self._read_models(self._models)
-                self._models_error = None  # whoever asks meanwhile is not kept from a model that may well answer
-            sick = await self._models.probe(timeout=_PROBE_TIMEOUT)
-        except EngineError as error:
-            self._models_error = error
-            return
+            await self._models.look(space.name if space else "", timeout=_PROBE_TIMEOUT)
         finally:
             self._to_look_at.discard("models")
-        self._models_error = self._untried = None
-        self._sick = Health({**sick.encoders, **self._gone.encoders}, {**sick.classifiers, **self._gone.classifiers})
-
-    def _lacks_encoder(self, models: Models) -> bool:
-        """Whether the encoder that searches need is not there: it may have been loaded since."""
-        space = self._index.next_space
-        return not models.encoders if space is None else space.name not in models.encoders
-
-    async def _read_models(self, known: Models | None) -> Models:
-        """What the server has now; what was known before and is missing may be on its way back.
-
-        The connection stays the same: a call that took its encoder before goes on by it.
-        """
-        if known is None:
-            return await self._connect()
-        models = await known.again(timeout=_PROBE_TIMEOUT)
-        now = time.monotonic()
-        if not self._gone.problem:
-            self._gone_since = now
-        gone = Health(
-            _find_gone({**known.encoders, **self._gone.encoders}, models.encoders),
-            _find_gone({**known.classifiers, **self._gone.classifiers}, models.classifiers),
-        )
-        self._gone = gone if now - self._gone_since < _RELOAD_GRACE else Health()
-        return models
 
     async def _refresh_store(self) -> None:
         try:
@@ -264,36 +204,22 @@ class Backends:
 
     def _speaks(self, space: EmbeddingSpace) -> bool:
         """Whether questions in this space are wanted, and can be embedded now."""
-        models = self._models
-        wanted = self._wanted_space in {"", space.name}
-        return wanted and models is not None and space.name in models.encoders and space.name not in self._sick.encoders
+        return self._wanted_space in {"", space.name} and self._models.speaks(space.name)
 
     def _choose(self) -> Embedder:
         if self._index.error is not None:
             raise self._index.error
-        models = self._known_models()
         name = self.space
         if self._wanted_space and self._wanted_space != name:
             raise SpaceMismatchError(self._collection, name, self._wanted_space)
-        return self._find_encoder(models, name)
+        return self._find_encoder(name)
 
-    def _find_encoder(self, models: Models, name: str) -> Embedder:
-        problem = self._sick.encoders.get(name) or self._models_error
-        encoder = models.encoders.get(name)
+    def _find_encoder(self, name: str) -> Embedder:
+        encoders = self._models.known.encoders
+        problem = self._models.encoder_problem(name)
+        encoder = encoders.get(name)
         if encoder is None:
-            raise problem or SpaceMismatchError(self._collection, name, ", ".join(sorted(models.encoders)) or "none")
+            raise problem or SpaceMismatchError(self._collection, name, ", ".join(sorted(encoders)) or "none")
         if name not in self._tokenizers:
             self._tokenizers[name] = Tokenizer.find(self._repository, encoder.text_input)
         return Embedder(encoder, self._tokenizers[name], self._index.store, problem)
-
-    def _known_models(self) -> Models:
-        if self._models is None:
-            raise self._models_error or BackendUnavailableError("the model server was not asked yet")
-        return self._models
-
-
-def _find_gone(known: Iterable[str], present: Collection[str]) -> dict[str, EngineError]:
-    """The names that are not present any more, with what is said of them."""
-    return {
-        name: BackendUnavailableError(f"the model server has no {name} now") for name in known if name not in present
-    }
