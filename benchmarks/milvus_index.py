@@ -56,6 +56,7 @@ ROUNDING = 1e-5  # between numpy's inner products and the server's
 BATCH = 1_000
 TIMEOUT = 120.0
 SETTLED_WITHIN = 3_600.0
+LEASE = 60  # seconds for which a server may be short of a processor: building an index takes all there are
 
 
 def unit(vectors: npt.ArrayLike) -> Vector:
@@ -191,7 +192,7 @@ def serve(uri: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="milvus-") as folder:
         binaries = Path(folder) / "bin"
         unpack_milvus(binaries)
-        with run_milvus(binaries, Path(folder) / "server") as server:
+        with run_milvus(binaries, Path(folder) / "server", lease=LEASE) as server:
             yield server.uri
 
 

@@ -167,6 +167,7 @@ FAULTS = [
     (common_pb2.Status(code=8, reason="rate limit exceeded"), BackendOverloadedError),
     (common_pb2.Status(code=503, reason="channel not available"), BackendUnavailableError),
     (common_pb2.Status(code=1, reason="service not ready[proxy=1]: Initializing"), BackendUnavailableError),
+    (common_pb2.Status(code=65535, reason="empty grpc client: find no available rootcoord"), BackendUnavailableError),
     (common_pb2.Status(code=65535, reason="vector dimension mismatch"), BackendError),
     (common_pb2.Status(error_code=1, reason="an old server's error"), BackendError),
 ]

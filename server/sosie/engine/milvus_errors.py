@@ -32,7 +32,7 @@ def translate_status(code: int, text: str, *, uri: str, collection: str) -> Engi
         )
     if code in _BUSY:
         return BackendOverloadedError(f"Milvus at {uri} takes no more for now: {text}")
-    if code in _AWAY or any(sign in text for sign in ("not ready", "Fail connecting", "Retry timeout")):
+    if code in _AWAY or any(sign in text for sign in ("not ready", "no available", "Fail connecting", "Retry timeout")):
         return BackendUnavailableError(f"Milvus at {uri} cannot be reached")
     return BackendError(f"Milvus at {uri}: {text}")
 
