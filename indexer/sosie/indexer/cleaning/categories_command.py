@@ -57,4 +57,5 @@ def _print(coverage: "Coverage", arguments: argparse.Namespace) -> None:
     summary = f"{coverage.covered:,} of {coverage.products:,} products have a category that is covered, or none"
     if coverage.uncounted:
         summary += f"; {coverage.uncounted:,} more, of categories beyond the first {coverage.bound:,}, are not listed"
+    sys.stdout.flush()  # what is said of the list comes after it, also in a file with both
     print(f"{_NAME}: {summary}", file=sys.stderr)
