@@ -1,7 +1,7 @@
 """`--prune`: which rows go, and when none does."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from sosie.indexer.entry import Entry
 from sosie.indexer.rejects import Reject
 from sosie.indexer.retries import Retrier
 from sosie.indexer.target import losses
-from sosie.indexer.target.errors import RefusedError
+from sosie.indexer.target.errors import RefusedError, StoppedError
 from sosie.indexer.target.listed import Listed
 from sosie.indexer.target.pruning import Pruned, Pruner
 from sosie.v1 import product_pb2
@@ -174,6 +174,28 @@ async def test_half_a_catalog_stops_it(listed: Listed) -> None:
     with pytest.raises(RefusedError, match="not read to its end"):
         await prune(store, listed)
     assert len(store.rows) == 2
+
+
+async def test_it_stops_between_two_pages(listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is to end deletes nothing further, and the next one deletes the rest."""
+    monkeypatch.setattr(losses, "PAGE", 10)
+    store = await make_store(*(make_row(number) for number in range(50)))
+    read(listed, make_entry(0))
+    stopping = asyncio.Event()
+    deleted = store.delete
+
+    async def delete(keys: Sequence[str], *, timeout: float) -> None:
+        stopping.set()
+        await deleted(keys, timeout=timeout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "delete", delete)
+        pruner = Pruner(store=store, listed=listed, left=(), retrier=Retrier(FAST, stopping), timeout=TIMEOUT)
+        with pytest.raises(StoppedError):
+            await pruner.prune(100.0)
+    left = len(store.rows)
+    assert 1 < left < 50
+    assert (await prune(store, listed)).rows == left - 1
 
 
 async def test_pages_are_seen_whole(listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:

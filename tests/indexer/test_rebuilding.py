@@ -22,7 +22,7 @@ from sosie.indexer.rejects import RejectsFile
 from sosie.indexer.report import Report
 from sosie.indexer.retries import Retrier
 from sosie.indexer.target.answering import Collected, Examiner
-from sosie.indexer.target.errors import RefusedError
+from sosie.indexer.target.errors import RefusedError, StoppedError
 from sosie.indexer.target.options import TargetOptions
 from sosie.indexer.target.questions import Question
 from sosie.indexer.target.requirements import Requirement
@@ -45,6 +45,7 @@ class Rebuilder:
     store: FakeStore
     serves: dict[str, FakeEncoder] = field(default_factory=lambda: {FAKE_SPACE.name: FakeEncoder()})
     books: dict[str, Any] = field(default_factory=dict)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, space: EmbeddingSpace = FAKE_SPACE, *, rebuild: bool = True, **options: Any) -> Report:
         """One run; `books` hold what it says of the rebuild."""
@@ -53,7 +54,7 @@ class Rebuilder:
         self.books = {}
         with RejectsFile(self.shop.rejects) as rejects, ThreadPoolExecutor(2) as pool:
             report = Report(rejects)
-            retrier = Retrier(FAST, asyncio.Event())
+            retrier = Retrier(FAST, self.stopping)
             async with open_target(self.store, space, wanted, timeout=TIMEOUT) as target:
                 catalog: Any = target.watch(Catalog(self.shop.catalog))
                 await make_job(self.shop, encoder, target.store, report, pool, catalog=catalog).run()
@@ -259,6 +260,20 @@ async def test_a_collection_that_does_not_answer_stays_out(
     with pytest.raises(EngineError):
         await rebuilder.run()
     assert await rebuilder.names(State.LIVE) == ["fake_1"]
+
+
+async def test_a_run_that_is_to_end_does_not_switch(rebuilder: Rebuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal while the two are compared leaves the live collection live."""
+    fetched = FakeStore.fetch
+
+    async def stop(store: FakeStore, keys: Sequence[str], *, timeout: float) -> dict[str, Any]:
+        rebuilder.stopping.set()
+        return await fetched(store, keys, timeout=timeout)
+
+    monkeypatch.setattr(FakeStore, "fetch", stop)
+    with pytest.raises(StoppedError):
+        await rebuilder.run()
+    assert await rebuilder.states() == {"fake_1": State.LIVE, "fake_2": State.BUILDING}
 
 
 async def test_rows_that_changed_are_no_losses(rebuilder: Rebuilder) -> None:

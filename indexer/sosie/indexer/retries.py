@@ -37,6 +37,11 @@ class Retrier:
         self._stopping = stopping
         self._note = note
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stopping` is set: nothing new should be begun."""
+        return self._stopping.is_set()
+
     async def call(self, make: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """What `make()` answers. Raises its last error where no try succeeds, and at once any that will not pass."""
         attempt = 0

@@ -39,7 +39,7 @@ from sosie.indexer.running import Outcome, Run, Settings, tell_nobody
 from sosie.indexer.signals import stop_on_signals
 from sosie.indexer.target.answering import Examiner
 from sosie.indexer.target.collected import CollectedOpener
-from sosie.indexer.target.errors import LockedError, RefusedError
+from sosie.indexer.target.errors import LockedError, RefusedError, StoppedError
 from sosie.indexer.target.journal import Journal
 from sosie.indexer.target.ledger import Ledger
 from sosie.indexer.target.state import TargetState, open_state, read_last_success
@@ -134,6 +134,8 @@ async def _work(run: Run) -> None:
             if run.stopping:
                 return
         run.journal.remove()
+    except StoppedError:
+        pass  # whoever stopped it has said why
     except RefusedError as refusal:
         run.refused = True
         run.fail(str(refusal))

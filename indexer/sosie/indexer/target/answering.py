@@ -17,6 +17,7 @@ from sosie.engine.timing import StepTimes
 from sosie.indexer.embedding import Tokenize
 from sosie.indexer.pictures import PictureError, PictureFolder
 from sosie.indexer.retries import Retrier
+from sosie.indexer.target.losses import check_going_on
 from sosie.indexer.target.questions import Question, QuestionsError
 
 TOP = 10
@@ -54,6 +55,7 @@ class Examiner:
         """
         places: list[list[int]] = []
         for start in range(0, len(questions), _TOGETHER):
+            check_going_on(self._retrier)
             some = questions[start : start + _TOGETHER]
             places += await asyncio.gather(*(self._find_places(collected, question) for question in some))
         sought = [min(TOP, len(question.products)) for question in questions]

@@ -11,7 +11,7 @@ from sosie.engine.space import EmbeddingSpace, Vector, build_query
 from sosie.engine.store import Filter, VectorStore
 from sosie.indexer.retries import Retrier
 from sosie.indexer.target.answering import TOP, find_products
-from sosie.indexer.target.losses import read_pages
+from sosie.indexer.target.losses import check_going_on, read_pages
 
 SAMPLE = 400
 """Pictures whose neighbours are compared: the standard error of a share is then at most 0.025."""
@@ -49,6 +49,7 @@ class Comparer:
         overlaps: list[float] = []
         found_self: list[bool] = []
         for start in range(0, len(keys), _TOGETHER):
+            check_going_on(self._retrier)
             some = dict(keys[start : start + _TOGETHER])
             before, after = await asyncio.gather(self._ask(self._live, some), self._ask(self._new, some))
             for key, own in some.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from sosie.engine.store import Filter, Held, VectorStore
 from sosie.indexer.retries import Retrier
-from sosie.indexer.target.errors import RefusedError
+from sosie.indexer.target.errors import RefusedError, StoppedError
 
 PAGE = 2048
 """Rows that are looked at together."""
@@ -37,19 +37,29 @@ class Loss:
 async def read_pages(
     store: VectorStore, filter: Filter, retrier: Retrier, *, timeout: float
 ) -> AsyncIterator[list[Held]]:
-    """All rows that pass, in the order of their keys. Raises the store's errors once retries do not help."""
+    """All rows that pass, in the order of their keys.
+
+    Raises StoppedError between two pages, and the store's errors once retries do not help.
+    """
     after = ""
     while True:
 
         async def read_page(after: str = after) -> list[Held]:
             return await store.page(after=after, limit=PAGE, filter=filter, timeout=timeout)
 
+        check_going_on(retrier)
         page = await retrier.call(read_page)
         if page:
             yield page
         if len(page) < PAGE:
             return
         after = page[-1].key
+
+
+def check_going_on(retrier: Retrier) -> None:
+    """Raises StoppedError where the run is to end."""
+    if retrier.is_stopping:
+        raise StoppedError
 
 
 def check_losses(losses: Sequence[Loss], max_percent: float) -> None:

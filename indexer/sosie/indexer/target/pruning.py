@@ -47,7 +47,7 @@ class Pruner:
         """Counts first, and deletes only if that is allowed.
 
         Raises RefusedError, with nothing deleted, where a shop would lose more than `max_percent` of its rows, or the
-        catalog cannot tell what it lists; the store's errors once retries do not help.
+        catalog cannot tell what it lists; StoppedError between two pages; the store's errors once retries do not help.
         """
         if not self._listed.complete:
             raise RefusedError("the catalog was not read to its end: nothing was pruned")

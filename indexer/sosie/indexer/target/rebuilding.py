@@ -23,7 +23,7 @@ from sosie.indexer.retries import Retrier
 from sosie.indexer.target.comparing import Comparer, Side
 from sosie.indexer.target.errors import RefusedError
 from sosie.indexer.target.listed import Listed
-from sosie.indexer.target.losses import Loss, check_losses, describe_losses, read_pages
+from sosie.indexer.target.losses import Loss, check_going_on, check_losses, describe_losses, read_pages
 from sosie.v1 import product_pb2
 
 _SETTLING = 1800.0  # seconds for the index of a whole collection
@@ -84,12 +84,17 @@ class Rebuild:
         return deleted
 
     async def settle(self, retrier: Retrier, *, timeout: float) -> None:
-        """Waits until the new collection searches by its whole index. Raises RefusedError after half an hour."""
+        """Waits until the new collection searches by its whole index.
+
+        Raises RefusedError after half an hour, and StoppedError.
+        """
         await retrier.call(partial(self.new_store.flush, timeout=timeout))
         end = time.monotonic() + _SETTLING
         while not await retrier.call(partial(self.new_store.is_settled, timeout=timeout)):
-            if time.monotonic() > end or await retrier.stops_within(_PAUSE):
+            if time.monotonic() > end:
                 raise RefusedError("Milvus still builds its index")
+            await retrier.stops_within(_PAUSE)
+            check_going_on(retrier)
         await retrier.call(partial(self.new_store.probe, timeout=timeout))
 
     async def judge(self, listed: Listed, left: Sequence[str], retrier: Retrier, *, timeout: float) -> Judgement:

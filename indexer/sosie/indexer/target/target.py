@@ -13,6 +13,7 @@ from sosie.indexer.retries import Retrier
 from sosie.indexer.target.answering import Collected, Examiner
 from sosie.indexer.target.errors import RefusedError
 from sosie.indexer.target.listed import Listed
+from sosie.indexer.target.losses import check_going_on
 from sosie.indexer.target.options import TargetOptions
 from sosie.indexer.target.pruning import Pruner
 from sosie.indexer.target.questions import QuestionsError
@@ -55,7 +56,8 @@ class Target:
     async def prune(self, retrier: Retrier) -> dict[str, Any]:
         """Deletes what the catalog no longer lists; says what, as JSON. Nothing without `--prune`.
 
-        Raises RefusedError, with nothing deleted, and the store's errors once retries do not help.
+        Raises RefusedError, with nothing deleted, StoppedError, with some of it deleted, and the store's errors once
+        retries do not help.
         """
         if not self.options.prune or not self._listed:
             return {}
@@ -69,8 +71,8 @@ class Target:
         """Puts a rebuilt collection in the live one's place; `books` tell of each step, as JSON.
 
         Does nothing without `--rebuild`. Raises RefusedError, and leaves the live one, where the new one is not as it
-        must be: it stays, for a look, or for the next rebuild to go on with. Raises the engine's errors once retries do
-        not help.
+        must be: it stays, for a look, or for the next rebuild to go on with. Raises StoppedError where the run is to
+        end, and the engine's errors once retries do not help.
         """
         rebuild, timeout = self._rebuild, self._timeout
         if not rebuild or not self._listed:
@@ -85,7 +87,7 @@ class Target:
             metrics = {**judgement.metrics, **await self._examine(rebuild, examiner, open_collected)}
             books["metrics"] = {name: round(value, 4) for name, value in metrics.items()}
             judgement.check(self.options.max_prune)
-            failures = find_failures(self.options.requirements, metrics, has_live=rebuild.live is not None)
+            failures = find_failures(self.options.requirements, metrics, has_live="rows" in metrics)
             if failures:
                 raise RefusedError(", ".join(failures))
         except (RefusedError, QuestionsError) as refusal:
@@ -93,6 +95,7 @@ class Target:
                 f"{rebuild.collection.name} did not go live: {refusal}; it stays for the next --rebuild to go on with, "
                 f"or for `sosie index drop {rebuild.collection.name}`"
             ) from refusal
+        check_going_on(retrier)
         await rebuild.switch(timeout=timeout)
         books["switched"] = True
         books["orphans"] = await rebuild.find_orphans(timeout=timeout)
