@@ -207,6 +207,16 @@ def test_unmapped_categories_come_with_suggestions(shop: SmallShop, capsys: pyte
     assert "Women > Ankle boots      2  Shoes > Boots" in capsys.readouterr().out
 
 
+def test_pictures_that_look_alike_are_listed(shop: SmallShop, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --near-duplicates the pairs are in a file of their own, which the summary names."""
+    copy_pixels(shop)
+    check(shop, "--near-duplicates", "report")
+    last = capsys.readouterr().out.splitlines()[-1]
+    listed = shop.folder / "catalog.check.near-duplicates.jsonl"
+    assert last == f"1 pairs of pictures that look alike: {listed}"
+    assert len(listed.read_text().splitlines()) == 1
+
+
 def test_a_folder_is_checked_file_by_file(shop: SmallShop, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder's files count together, the verdicts are beside it, and what is no catalog is told of."""
     parts = shop.folder / "parts"

@@ -54,6 +54,14 @@ def test_the_others_are_told_which_one_counts(tmp_path: Path) -> None:
     assert {read(catalog, MergeRule.REFUSE)[1][line] for line in (1, 3, 5)} == {reason}
 
 
+def test_times_far_away_are_compared(tmp_path: Path) -> None:
+    """The first and the last time that a product may have are as good as others."""
+    times = ("2026-11-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z")
+    lines = [json.dumps({**make_product(), "update_time": time}) for time in times]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    assert read(tmp_path / "c.jsonl", MergeRule.NEWEST)[0] == [2]
+
+
 @pytest.mark.parametrize("rule", MergeRule)
 def test_lines_of_other_files_are_named(rule: MergeRule, tmp_path: Path) -> None:
     """A product may repeat in another file of the folder; an invalid line never counts and hides none."""

@@ -37,3 +37,11 @@ def test_it_may_be_used_from_one_thread_after_another() -> None:
             thread.start()
             thread.join(timeout=10)
         assert seen.find(b"x" * 16) == Sighting(A, 2)
+
+
+def test_a_full_disk_is_an_error_of_the_system() -> None:
+    """Where the table can grow no more OSError says where it was."""
+    with Seen() as seen:
+        seen._table.execute("PRAGMA max_page_count = 3")
+        with pytest.raises(OSError, match=r"cannot keep what was met: .* full \(in \$TMPDIR"):
+            [seen.note(number.to_bytes(16), A) for number in range(10_000)]

@@ -102,7 +102,12 @@ def format_summary(summary: dict[str, Any]) -> str:
     if categories := summary["unmapped_categories"][:_SHOWN]:
         found = [(each["category"], f"{each['count']:,}", next(iter(each["suggestions"]), "")) for each in categories]
         tables.append(_format_table(("unmapped category", "count", "suggestion"), found))
-    return "\n\n".join([*tables, f"verdicts: {summary['verdicts_file']}"])
+    files = [f"verdicts: {summary['verdicts_file']}"]
+    near = summary["cleaning"].get("near_duplicates", {})
+    if near.get("file"):
+        pairs = near["within_products"] + near["across_products"]
+        files.append(f"{pairs:,} pairs of pictures that look alike: {near['file']}")
+    return "\n\n".join([*tables, "\n".join(files)])
 
 
 def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from sosie.indexer.reading.repeats import Merger
 from sosie.indexer.reading.seen import Seen
 from sosie.indexer.rejects import Repeat
 
-_NANOS = 10**9
+_MICROS = 10**6
 _UNDATED = -(2**63)
 
 
@@ -72,7 +72,7 @@ class _Surveyor:
         if not entry.product.HasField("update_time"):
             return _UNDATED
         time = entry.product.update_time
-        return time.seconds * _NANOS + time.nanos
+        return time.seconds * _MICROS + time.nanos // 1000  # in nanoseconds the year 9999 would not fit into 64 bits
 
 
 def _repeat(entry: Entry, problem: str) -> Repeat:

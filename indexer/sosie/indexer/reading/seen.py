@@ -53,11 +53,17 @@ class Seen:
         self.close()
 
     def note(self, digest: bytes, place: Place, rank: int = 0) -> Sighting:
-        """Notes that it was met here; the answer counts this time too. `rank` is a number of 64 bits."""
+        """Notes that it was met here; the answer counts this time too. `rank` is a number of 64 bits.
+
+        Raises OSError where the folder for temporary files is full.
+        """
         number = self._numbers.setdefault(place.file, len(self._files))
         if number == len(self._files):
             self._files.append(place.file)
-        (row,) = self._table.execute(_NOTE, (digest, rank, number, place.line)).fetchall()
+        try:
+            (row,) = self._table.execute(_NOTE, (digest, rank, number, place.line)).fetchall()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"cannot keep what was met: {error} (in $TMPDIR, or /var/tmp)") from error
         return self._sighting(row)
 
     def find(self, digest: bytes) -> Sighting | None:
