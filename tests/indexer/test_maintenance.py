@@ -59,6 +59,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStore:
     monkeypatch.setattr(collected, "Tokenizer", AnyTokenizer)
     monkeypatch.setattr(Models, "encoders", {FAKE_SPACE.name: FakeEncoder()})
     monkeypatch.chdir(tmp_path)
+    Path("x.db").mkdir()
     for name in ("STORE", "TRITON", "MODELS", "COLLECTION", "SPACE", "STATE"):
         monkeypatch.delenv(f"SOSIE_{name}", raising=False)
     return made
@@ -218,6 +219,14 @@ def test_what_cannot_be_undone_is_said(shop: SmallShop, store: FakeStore, capsys
     ):
         assert run(*arguments) == 1
         assert capsys.readouterr().err == f"sosie index: {said}\n"
+
+
+@pytest.mark.parametrize("arguments", [["collections"], ["rollback"], ["drop", "fake_1"]])
+def test_no_index_is_made_to_look_into(arguments: list[str], store: FakeStore) -> None:
+    """A path without an index is refused, and stays without."""
+    with pytest.raises(SystemExit, match=r"there is no index at y\.db"):
+        run(*arguments, "--store", "y.db")
+    assert not Path("y.db").exists()
 
 
 def test_a_running_job_is_not_disturbed(shop: SmallShop, store: FakeStore, capsys: pytest.CaptureFixture[str]) -> None:

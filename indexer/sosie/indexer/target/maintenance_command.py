@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from sosie.engine.errors import EngineError
+from sosie.engine.errors import EngineError, NoIndexError
 from sosie.engine.generations import Generation, GenerationStore, State
 from sosie.engine.milvus import MilvusStore
 from sosie.indexer.encoding.servers import Servers
@@ -19,6 +20,8 @@ _LOOK = 5.0  # seconds for a look at what Triton serves
 
 def run(arguments: argparse.Namespace, place: Place) -> int:
     """Does what `arguments.catalog` names in place of a catalog. Raises EngineError and LockedError."""
+    if place.store.endswith(".db") and not Path(place.store).exists():  # or opening it would make it
+        raise NoIndexError(f"there is no index at {place.store}")
     work = {"rollback": _roll_back, "collections": _show, "drop": _drop}[str(arguments.catalog)]
     return asyncio.run(work(arguments, place))
 
