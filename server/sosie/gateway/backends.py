@@ -163,7 +163,7 @@ class Backends:
             self._doubt.clear()
             await refresh()
             serving = self.problem is None
-            if serving is not self._serving:
+            if serving is not self._serving and self.has_looked:
                 self._serving = serving
                 _LOG.info("serving" if serving else "not serving: %s", *([] if serving else [self.problem]))
             await looked()
