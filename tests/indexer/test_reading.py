@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer_fixtures import make_product
+from fakes import FakeEncoder, FakeStore
+from indexer_fixtures import make_job, make_product, make_shop
 from sosie.indexer.catalog import Catalog
 from sosie.indexer.entry import Entry
 from sosie.indexer.reading.files import find_files, holds, name_beside
 from sosie.indexer.reading.repeats import Settled
-from sosie.indexer.rejects import Reject, Repeat
+from sosie.indexer.rejects import Reject, RejectsFile, Repeat
+from sosie.indexer.report import Report
 from sosie.v1 import product_pb2
 
 
@@ -101,6 +104,22 @@ def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
     assert read_ids(catalog) == ["p4", "p1", "p2", "p0", "p3"]
     assert catalog.bytes_read == catalog.size
     assert (catalog.left_out_count, catalog.left_out) == (3, ("a.rejects.jsonl", "c.check.jsonl", "readme.txt"))
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one of the folders below may not be read the catalog is refused: its products are not gone."""
+    (tmp_path / "a.jsonl").write_bytes(to_lines([make_product()]))
+    (tmp_path / "b").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:  # permissions do not stop the user root
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        Catalog(tmp_path)
 
 
 def test_a_glob_names_files(tmp_path: Path) -> None:
@@ -313,3 +332,21 @@ def test_products_are_cleaned_before_they_are_checked(tmp_path: Path) -> None:
     assert first.product.title == make_product()["title"].upper()
     assert isinstance(second, Reject)
     assert second.reason == "title must have 1 to 512 characters, has 900"
+
+
+async def test_an_index_does_not_know_the_packing(tmp_path: Path) -> None:
+    """A folder of gzip, zstd and Parquet comes to the same rows as the lines that it was made from."""
+    shop = make_shop(tmp_path / "shop", 9)
+    stores = [FakeStore(), FakeStore()]
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for place, name in enumerate(["c.jsonl.gz", "c.jsonl.zst", "c.parquet"]):
+        PACKINGS[name](parts / name, shop.products[place * 3 : place * 3 + 3])
+    for store, path in zip(stores, [shop.catalog, parts], strict=True):
+        await store.create(FakeEncoder().space, timeout=1)
+        with RejectsFile(tmp_path / "rejects.jsonl") as rejects, ThreadPoolExecutor(2) as pool:
+            await make_job(shop, FakeEncoder(), store, Report(rejects), pool, catalog=Catalog(path)).run()
+    assert stores[0].rows.keys() == shop.keys()
+    assert {key: row.meta for key, row in stores[0].rows.items()} == {
+        key: row.meta for key, row in stores[1].rows.items()
+    }

@@ -133,7 +133,10 @@ def name_beside(catalog: Path, ending: str) -> Path:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
+    def refuse(error: OSError) -> None:
+        raise error  # what is not seen must not pass for deleted
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         yield from (Path(folder, name) for name in names if not name.startswith((".", "_")))
 

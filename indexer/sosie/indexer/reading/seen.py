@@ -29,7 +29,7 @@ class Seen:
     """Keeps for each digest the place of the highest rank, of equals the earliest, and how often it was met.
 
     SQLite holds it in a file without a name in its folder for temporary files ($SQLITE_TMPDIR, $TMPDIR, /var/tmp,
-    /tmp), some 45 bytes a digest, and in memory at most 8 MiB of it. Used by one thread at a time, which may change.
+    /tmp), some 35 bytes a digest, and in memory at most 8 MiB of it. Used by one thread at a time, which may change.
     """
 
     def __init__(self) -> None:
