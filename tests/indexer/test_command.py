@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from fakes import FAKE_SPACE, FakeEncoder, FakeStore
 from indexer_fixtures import SmallShop, WordTokenizer, make_shop
 from sosie.engine.errors import BackendUnavailableError
 from sosie.engine.space import EmbeddingSpace
-from sosie.indexer import command, opening, session
+from sosie.engine.store import Row
+from sosie.indexer import command, job, opening, session
 from sosie.indexer.encoding import servers
 from sosie.indexer.opening import Backends, SetupError, choose_encoder
+from sosie.indexer.reporting import exit_status
+from sosie.indexer.target.state import open_state
 
 BACKENDS = Backends("127.0.0.1:1", "http://127.0.0.1:2", "sosie")
 
@@ -256,3 +259,85 @@ def test_a_space_that_does_not_fit_is_refused(
     with pytest.raises(SetupError) as caught:
         choose_encoder(encoders(*served), indexed, Backends("t", "s", "c", asked))
     assert all(problem in str(caught.value) for problem in problems)
+
+
+def read_events(path: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in path.read_text().splitlines()]
+
+
+def test_a_run_tells_machines(shop: SmallShop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run writes its events, its summary as --json prints it, and its metrics; a success is remembered."""
+    events, summary, metrics = tmp_path / "e.jsonl", tmp_path / "s.json", tmp_path / "m.prom"
+    where = ("--json", "--events", events, "--summary", summary, "--metrics-textfile", metrics)
+    assert run(shop, *where) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads(summary.read_text()) == printed
+    assert (printed["success"], printed["exit_status"], printed["indexed"]) == (True, 0, 20)
+    assert printed["last_success"] <= printed["ended"]
+    assert 'sosie_index_indexed_pictures{collection="sosie"} 20.0' in metrics.read_text()
+    break_pictures(shop, 10)
+    assert run(shop, *where) == exit_status.TOO_MANY_REJECTS
+    failed = json.loads(capsys.readouterr().out)
+    assert (failed["success"], failed["last_success"]) == (False, printed["last_success"])
+    assert read_events(events) == ["started", "ended"] * 2
+
+
+def test_events_may_have_standard_output(shop: SmallShop, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --events - only events are on standard output, and the summary for people is beside them."""
+    assert run(shop, "--events", "-") == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["started", "ended"]
+    assert err.startswith("20 pictures of 10 products")
+    with pytest.raises(SystemExit, match="both take standard output"):
+        run(shop, "--events", "-", "--json")
+
+
+def test_a_target_in_use_is_left_alone(
+    shop: SmallShop, store: FakeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While another run has the target, the command ends with its own status and touches nothing of that run's."""
+    shop.rejects.write_text("{}\n")
+    with open_state(tmp_path / "state", "x.db", "sosie"):
+        assert run(shop, "--state", tmp_path / "state", "--summary", tmp_path / "s.json") == exit_status.LOCKED
+    out, err = capsys.readouterr()
+    assert (out, store.rows) == ("", {})
+    assert err.startswith("sosie index: another run has this target: process ")
+    assert shop.rejects.read_text() == "{}\n"
+    assert json.loads((tmp_path / "s.json").read_text())["outcome"] == "locked"
+
+
+def test_a_run_that_cannot_begin_tells_machines(shop: SmallShop, tmp_path: Path) -> None:
+    """Where Triton is away the summary and the metrics say that the run failed."""
+    where = ("--summary", tmp_path / "s.json", "--metrics-textfile", tmp_path / "m.prom")
+    with pytest.raises(SystemExit, match="cannot use Triton"):
+        run(shop, "--triton", "127.0.0.1:9", *where)
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert (summary["outcome"], summary["exit_status"], summary["last_success"]) == ("failed", 1, None)
+    assert 'sosie_index_success{collection="sosie"} 0.0' in (tmp_path / "m.prom").read_text()
+
+
+def test_a_run_goes_on_from_the_journal(
+    shop: SmallShop, store: FakeStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a run that lost Milvus in its middle the next one says how much is done, and does the rest."""
+    monkeypatch.setattr(job, "CHUNK", 4)
+    monkeypatch.setattr(job, "MAX_ROWS", 4)
+    monkeypatch.setattr("sosie.indexer.retries.Backoff.pause", lambda self, attempt: 0.001)
+    write = store.upsert
+
+    async def write_some(rows: Sequence[Row], *, timeout: float) -> None:
+        await (write if store.writes < 8 else _lose)(rows, timeout=timeout)
+
+    monkeypatch.setattr(store, "upsert", write_some)
+    assert run(shop, "--batch", "4", "--in-flight", "1", "--json") == exit_status.FAILED
+    written = len(store.rows)
+    assert written >= 8
+    monkeypatch.setattr(store, "upsert", write)
+    capsys.readouterr()
+    assert run(shop, "--batch", "4", "--in-flight", "1", "--json") == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert (summary["unchanged"], summary["resumed"], summary["indexed"]) == (written, written, 20 - written)
+    assert f"an earlier run did not come to its end: {written} pictures that it did are not looked at" in err
+    assert run(shop, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["resumed"] == 0

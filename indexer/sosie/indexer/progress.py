@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
@@ -21,11 +21,25 @@ _SETTLING = 5  # pictures before a rate means anything
 async def show_progress(
     catalog: Catalog, report: Report, stream: TextIO | None = None, *, every: float = _SECONDS_BETWEEN_LINES
 ) -> AsyncIterator[None]:
-    """Shows the job's progress for as long as the context lasts; `every` is in seconds, off a terminal."""
+    """Shows the job's progress for as long as the context lasts, and tells machines of it every so many seconds.
+
+    Off a terminal people are told as often.
+    """
     stream = stream or sys.stderr
+
+    def tell() -> None:
+        report.events.emit("progress", **measure(catalog, report))
+        if not stream.isatty():
+            print(describe(catalog, report), file=stream, flush=True)
+
+    async with _repeat(every, tell), _show_bar(catalog, report, stream):
+        yield
+
+
+@asynccontextmanager
+async def _show_bar(catalog: Catalog, report: Report, stream: TextIO) -> AsyncIterator[None]:
     if not stream.isatty():
-        async with _repeat(every, lambda: print(describe(catalog, report), file=stream, flush=True)):
-            yield
+        yield
         return
     columns = (
         SpinnerColumn(),
@@ -42,6 +56,16 @@ async def show_progress(
 
         async with _repeat(_SECONDS_BETWEEN_FRAMES, draw):
             yield
+
+
+def measure(catalog: Catalog, report: Report) -> dict[str, Any]:
+    """How far the job is: pictures it is through with, about how many there are, pictures a second, rejects."""
+    return {
+        "pictures": report.settled,
+        "of": _estimate_total(catalog, report),
+        "pictures_per_second": round(report.settled / report.seconds, 2) if report.seconds else 0.0,
+        "rejected": report.rejected,
+    }
 
 
 def describe(catalog: Catalog, report: Report) -> str:
