@@ -312,3 +312,13 @@ def test_every_metric_is_documented() -> None:
     """The page's table has every metric that --require knows, and no other."""
     rows = read_table(ROOT / "docs" / "rebuilding.md", "| metric | is |")
     assert [name.strip() for row in rows for name in row[0].split(",")] == list(METRICS)
+
+
+def test_repeated_pictures_that_are_dropped_are_pruned(shop: SmallShop, store: FakeStore) -> None:
+    """A picture that --near-duplicates drop leaves out is not listed: --prune deletes its row."""
+    assert index(shop) == 0
+    (shop.images / "3/1.jpg").write_bytes((shop.images / "3/0.jpg").read_bytes())
+    assert index(shop, "--near-duplicates", "drop") == 0
+    assert len(store.rows) == 20
+    assert index(shop, "--near-duplicates", "drop", "--prune") == 0
+    assert len(store.rows) == 19
