@@ -40,6 +40,8 @@ LEFT_OUT = {
     "sosie models same-product ": "as fit; tests/training/test_fit_same_product.py runs it",
     "sosie demo-shop .sosie/shop": "the fixture drew the shop",
     "sosie index catalog.jsonl --images pictures --rebuild --space clip-": "names models that are not served",
+    "sosie index catalog --images /mnt/pictures --engine ray": "tests/indexer/test_cluster.py runs it",
+    "RAY_USAGE_STATS_ENABLED=0 ray start": "starts what stays",
     "sosie local ": "the stack is the session's",
     "sosie gateway ": "serves until it is stopped",
     "sosie train classifier ": "takes minutes, and photographs; tests/training/test_train_command.py runs it",

@@ -3,13 +3,25 @@
 import contextlib
 import logging
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from sosie.indexer.cluster.errors import ClusterError
 
 _LOOPBACK = "127.0.0.1"
+_CONNECTING = 10.0  # seconds
 _MEMORY = 256 * 2**20  # bytes of shared memory: what is sent about is small, pictures stay where they are read
+
+
+def prepare(address: str | None) -> None:
+    """Settles what Ray reads when it is imported; to be called before. Raises ClusterError where no cluster answers."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray tells its makers about a cluster that it starts
+    if address is None or _reach(address) == _LOOPBACK:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = (
+            "0"  # else it puts another address of ours in loopback's place
+        )
 
 
 @contextlib.contextmanager
@@ -19,22 +31,33 @@ def connect(address: str | None) -> Iterator[None]:
     Without an address Ray is started here, on loopback alone. To be entered off the main thread: there Ray would take
     SIGTERM for itself. Raises ClusterError.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray tells its makers about a cluster that it starts
+    import ray  # noqa: PLC0415 - after `prepare`
+
     options: dict[str, Any] = {}
     if address is None:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's way to say that loopback will do
         options = {"include_dashboard": False, "object_store_memory": _MEMORY, "_node_ip_address": _LOOPBACK}
-    import ray  # noqa: PLC0415 - it reads these variables when it is imported
-
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"a cluster at {address}" if address else "Ray here"
+        where = f"the cluster at {address}" if address else "Ray here"
         raise ClusterError(f"cannot use {where}: {' '.join(str(error).split())}") from error
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):  # where Ray prints what happens to nodes
+            yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> str:
+    """The cluster's host as an address. Raises ClusterError where nobody listens there: Ray itself would wait long."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ClusterError(f"--ray takes host:port, got {address!r}")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECTING) as connection:
+            return str(connection.getpeername()[0])
+    except (OSError, OverflowError) as error:
+        raise ClusterError(f"no Ray cluster listens at {address}: {error}") from error
 
 
 def list_nodes() -> list[str]:

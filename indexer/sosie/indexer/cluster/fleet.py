@@ -108,7 +108,7 @@ class Fleet:
         finished = asyncio.create_task(self._finished.wait())
         tasks = [asyncio.create_task(self._keep_worker(number, nodes[number % len(nodes)])) for number in range(count)]
         try:
-            await asyncio.wait({finished, *tasks}, return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait({finished, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             finished.cancel()
             for task in tasks:
