@@ -1,6 +1,7 @@
 """What an index holds after its indexer was killed or stopped: real processes, a real Milvus Lite."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -46,7 +47,8 @@ def run_index(shop: SmallShop, uri: str) -> Iterator["subprocess.Popen[str]"]:
         "--in-flight",
         "2",
     ]
-    environment = {"PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    environment = {name: os.environ[name] for name in ("PATH", "SOSIE_STATE")}
+    environment |= {"PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, script, *arguments],
         stdout=subprocess.PIPE,
