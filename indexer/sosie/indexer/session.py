@@ -216,7 +216,13 @@ async def _finish(run: Run) -> None:
     run.journal.clear()  # as above
     retrier = _make_retrier(run)
     examiner = Examiner(folder=run.folder, pool=run.pool, retrier=retrier, timeout=timeout)
-    opener = CollectedOpener(backends=settings.backends, models=settings.models, encoder=run.encoder, timeout=timeout)
+    opener = CollectedOpener(
+        backends=settings.backends,
+        models=settings.models,
+        encoder=run.encoder,
+        with_sentences=any(question.text for question in settings.target.questions),
+        timeout=timeout,
+    )
     books = run.report.sections["rebuild"] = {}
     await run.target.replace_live(retrier, examiner, opener, books)
     run.report.index_pending = False  # or it had not gone live

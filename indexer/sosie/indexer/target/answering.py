@@ -28,11 +28,14 @@ _TOGETHER = 16  # questions at once
 
 @dataclass(frozen=True)
 class Collected:
-    """A collection that can be asked: what it holds is in the space of its encoder."""
+    """A collection that can be asked: what it holds is in the space of its encoder.
+
+    Without a tokenizer only questions without a sentence can be.
+    """
 
     store: VectorStore
     encoder: Encoder
-    tokenizer: Tokenize
+    tokenizer: Tokenize | None
 
 
 class Examiner:
@@ -80,7 +83,7 @@ class Examiner:
             pixels = await loop.run_in_executor(self._pool, self._decode, question.image, encoder)
             parts = await self._retrier.call(lambda: encoder.encode_images(pixels, timeout=timeout))
             image = {name: vectors[0] for name, vectors in parts.items()}
-        if question.text:
+        if question.text and collected.tokenizer:
             tokens = collected.tokenizer.encode([question.text])
             parts = await self._retrier.call(lambda: encoder.encode_texts(tokens, timeout=timeout))
             text = {name: vectors[0] for name, vectors in parts.items()}

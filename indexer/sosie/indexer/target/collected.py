@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from sosie.engine.errors import BackendError
 from sosie.engine.inference import Encoder
 from sosie.engine.space import EmbeddingSpace
 from sosie.engine.store import VectorStore
@@ -13,22 +14,33 @@ from sosie.indexer.target.answering import Collected
 
 
 class CollectedOpener:
-    """Opens collections one at a time. `encoder` is the run's own, and serves where it speaks their space."""
+    """Opens collections one at a time.
 
-    def __init__(self, *, backends: Backends, models: Path, encoder: Encoder, timeout: float) -> None:
+    `encoder` is the run's own, and serves where it speaks their space. Without `with_sentences` no tokenizer is sought.
+    """
+
+    def __init__(
+        self, *, backends: Backends, models: Path, encoder: Encoder, with_sentences: bool, timeout: float
+    ) -> None:
         self._backends = backends
         self._models = models
         self._encoder = encoder
+        self._with_sentences = with_sentences
         self._timeout = timeout
 
     @asynccontextmanager
     async def __call__(self, store: VectorStore, space: EmbeddingSpace) -> AsyncIterator[Collected | None]:
-        """None where Triton serves no encoder of that space. Raises EngineError."""
+        """None where Triton serves no encoder of that space, or its tokenizer is not there. Raises EngineError."""
         if space.name == self._encoder.space.name:
             yield self._make(store, self._encoder)
             return
         async with open_encoder(self._backends, space.name, timeout=self._timeout) as encoder:
-            yield self._make(store, encoder) if encoder else None
+            try:
+                collected = self._make(store, encoder) if encoder else None
+            except BackendError:  # of models that are on their way out
+                collected = None
+            yield collected
 
     def _make(self, store: VectorStore, encoder: Encoder) -> Collected:
-        return Collected(store, encoder, Tokenizer.find(self._models, encoder.text_input))
+        tokenizer = Tokenizer.find(self._models, encoder.text_input) if self._with_sentences else None
+        return Collected(store, encoder, tokenizer)
