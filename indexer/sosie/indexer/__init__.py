@@ -10,7 +10,7 @@ A product goes through it in this order:
 5. `rejects` keeps what fell out, `report` counts, `progress` shows.
 
 `job` connects these steps with bounded queues; `session` is a run around it, from the target's lock to what is said in
-the end, and `command` the command line around that. The sub-packages are the parts that do more than one thing: `reading`
-of files, `cleaning` and `checking` of what they say, `encoding` by several encoders, `target` for the collection and
-what is kept of it between runs, `reporting`, and `cluster` for many machines.
+the end, and `command` the command line around that. The sub-packages are the parts that do more than one thing:
+`reading` of files, `cleaning` and `checking` of what they say, `encoding` by several encoders, `target` for the
+collection and what is kept of it between runs, `reporting`, and `cluster` for many machines.
 """
