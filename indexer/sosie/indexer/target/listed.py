@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from sosie.engine.store import Held, picture_key, product_key
 from sosie.indexer.entry import Entry
 from sosie.indexer.rejects import Reject
+from sosie.indexer.target.errors import RefusedError
 
 _CACHE = 8192  # KiB of pages in memory; the rest is in a file without a name, which goes with the process
 _TOGETHER = 1000  # products between two writes
@@ -59,6 +60,11 @@ class Listed:
         self._save()
         self._database.executescript(_INDEXES)
         self.complete = True
+
+    def check_complete(self) -> None:
+        """Raises RefusedError where the catalog may list more than is known."""
+        if not self.complete:
+            raise RefusedError("the catalog was not read to its end")
 
     def shops(self) -> list[str]:
         """Those with a valid product, by name."""

@@ -49,8 +49,7 @@ class Pruner:
         Raises RefusedError, with nothing deleted, where a shop would lose more than `max_percent` of its rows, or the
         catalog cannot tell what it lists; StoppedError between two pages; the store's errors once retries do not help.
         """
-        if not self._listed.complete:
-            raise RefusedError("the catalog was not read to its end: nothing was pruned")
+        self._listed.check_complete()
         if self._listed.nameless:
             raise RefusedError(
                 f"{self._listed.nameless:,} lines of the catalog name no product, and may have listed what would be "

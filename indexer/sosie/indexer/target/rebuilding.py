@@ -123,7 +123,7 @@ class Rebuild:
         return Judgement({**metrics, **await comparer.compare_neighbours()}, losses, stray)
 
     async def switch(self, *, timeout: float) -> None:
-        """Makes the new collection the live one, in one step for whoever asks."""
+        """Makes the new collection the live one, in one step for whoever asks; may be called again."""
         await self._store.switch(self.collection.name, timeout=timeout)
 
     async def find_orphans(self, *, timeout: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from sosie.engine.generations import Collection, GenerationStore, Layout
@@ -80,6 +81,7 @@ class Target:
         books.update({**rebuild.as_dict(), "switched": False, "metrics": {}, "losses": []})
         books["orphans"] = await rebuild.find_orphans(timeout=timeout)
         try:
+            self._listed.check_complete()
             await rebuild.clear(self._listed, retrier, timeout=timeout)
             await rebuild.settle(retrier, timeout=timeout)
             judgement = await rebuild.judge(self._listed, self.options.left, retrier, timeout=timeout)
@@ -96,7 +98,7 @@ class Target:
                 f"or for `sosie index drop {rebuild.collection.name}`"
             ) from refusal
         check_going_on(retrier)
-        await rebuild.switch(timeout=timeout)
+        await retrier.call(partial(rebuild.switch, timeout=timeout))
         books["switched"] = True
         books["orphans"] = await rebuild.find_orphans(timeout=timeout)
 
