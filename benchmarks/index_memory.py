@@ -89,15 +89,17 @@ def index(*arguments: object) -> tuple[dict[str, Any], int]:
     """The summary of one run of `sosie index`, and the most memory that its process had, in bytes."""
     command = [sys.executable, "-m", "sosie.client", "index", *map(str, arguments), "--json"]
     most = 0
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=out, stderr=errors)
         while process.poll() is None:
             most = max(most, read_peak(process.pid))
             time.sleep(0.05)
         out.seek(0)
         summary: dict[str, Any] = json.loads(out.read() or b"{}")
+        errors.seek(0)
+        said = errors.read().decode()
     if process.returncode:
-        raise SystemExit(f"sosie index ended with {process.returncode}: {summary}")
+        raise SystemExit(f"sosie index ended with {process.returncode}: {said[-2000:]}")
     return summary, most
 
 

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fakes import FakeEncoder
+from fakes import FakeEncoder, FakeStore
+from indexer_fixtures import make_shop, run_job
 from sosie.engine.errors import BackendOverloadedError, BackendTimeoutError, BackendUnavailableError, EngineError
 from sosie.engine.inference import Pictures, Tokens
 from sosie.engine.space import Parts
 from sosie.indexer.encoding.spreading import FIRST_REST, LONGEST_REST, SpreadEncoder
+from sosie.indexer.retries import Backoff
 
 TIMEOUT = 5.0
 PICTURES = np.random.default_rng(1).integers(0, 255, (21, 8, 8, 3), np.uint8)
@@ -201,3 +204,35 @@ async def test_nothing_passes_a_closed_gate() -> None:
     encoder.hurry()
     await asyncio.wait_for(asking, TIMEOUT)
     assert server.requests == [1]
+
+
+class SmallQueue(Server):
+    """Refuses what comes while two requests are at work, as a full queue does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work = 0
+        self.refused = 0
+
+    async def _take(self, rows: int) -> None:
+        if self.at_work >= 2:
+            self.refused += 1
+            raise BackendOverloadedError("Exceeds maximum queue size")
+        self.at_work += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self.at_work -= 1
+
+
+async def test_a_server_that_refuses_is_worked_with(tmp_path: Path) -> None:
+    """A job before a server with next to no queue backs off, goes on, and indexes everything."""
+    shop = make_shop(tmp_path, 30, views=2)
+    store, server = FakeStore(), SmallQueue()
+    await store.create(server.space, timeout=TIMEOUT)
+    report = await run_job(
+        shop, SpreadEncoder({"a": server}), store, batch=16, in_flight=8, backoff=Backoff(8, 0.001, 0.01)
+    )
+    assert (report.indexed, set(store.rows)) == (60, shop.keys())
+    assert server.refused
+    assert report.retries <= server.refused
