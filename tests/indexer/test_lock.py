@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -100,23 +101,40 @@ def test_half_an_owner_is_none(torn: str, path: Path) -> None:
 
 def test_the_owner_beats(path: Path) -> None:
     """While the lock is held its file's time of change is renewed."""
-    with TargetLock(path, heartbeat=0.01) as lock:
+    with TargetLock(path, heartbeat=0.01):
         os.utime(path, (0, 0))
-        lock.watch(pytest.fail)
         assert wait_until(lambda: path.stat().st_mtime > 0, limit=LIMIT, pause=0.01)
 
 
-def test_a_lock_that_was_taken_is_noticed(path: Path) -> None:
-    """A run whose lock another one took, or whose file was removed, hears of it and gives nothing back."""
-    for take in (lambda owner: path.write_text(json.dumps(asdict(replace(owner, pid=1)))), lambda owner: path.unlink()):
-        heard: list[str] = []
-        told = threading.Event()
-        with TargetLock(path, heartbeat=0.01) as lock:
-            take(lock.owner)
-            lock.watch(lambda reason, heard=heard, told=told: (heard.append(reason), told.set()))  # type: ignore[misc]
-            assert told.wait(LIMIT)
-        assert "was taken by another run" in heard[0]
-        assert not path.exists() or json.loads(path.read_text())["pid"] == 1
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def take(path: Path) -> None:
+    leave(path, machine="other")
+
+
+@pytest.mark.parametrize("change", [remove, take])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_lock_that_was_taken_is_noticed(change: Callable[[Path], None], late: bool, path: Path) -> None:
+    """A run whose lock another one took, or whose file was removed, hears of it, and gives nothing back."""
+    heard: list[str] = []
+    told = threading.Event()
+
+    def hear(reason: str) -> None:
+        heard.append(reason)
+        told.set()
+
+    with TargetLock(path, heartbeat=0.01) as lock:
+        if not late:
+            lock.watch(hear)
+        change(path)
+        if late:
+            assert wait_until(lambda: bool(lock._lost), limit=LIMIT, pause=0.01)
+            lock.watch(hear)
+        assert told.wait(LIMIT)
+    assert "was taken by another run" in heard[0]
+    assert not path.exists() or json.loads(path.read_text())["pid"] == 4711
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,23 @@ def test_a_pushgateway_that_is_none(address: str) -> None:
     assert problem.startswith(f"--pushgateway {address}: ")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Outcome({}), 0),
+        (Outcome({}, too_many_rejects=True), 3),
+        (Outcome({}, error="Milvus is away", too_many_rejects=True), 1),
+        (Outcome({}, error="10 of 20 pictures would go", refused=True), 4),
+        (Outcome({}, error="another run has this target", locked=True, begun=False), 5),
+        (Outcome({}, error="Milvus is away", stopped_by=15), 143),
+    ],
+)
+def test_each_end_has_its_status(outcome: Outcome, status: int) -> None:
+    """A signal counts before a fault, a fault before rejects; only a run without any of them is a success."""
+    assert outcome.exit_status == status
+    assert outcome.complete()["success"] is (status == 0)
+
+
 def test_events_are_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Events are appended to the file, or printed, one JSON object a line with its time; nothing is a place too."""
     path = tmp_path / "events.jsonl"

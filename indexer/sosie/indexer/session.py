@@ -121,7 +121,7 @@ def _tell_what_was_left(run: Run) -> None:
     if run.state.lock.taken_over:
         run.tell(run.state.lock.taken_over)
         run.events.emit("taken_over", reason=run.state.lock.taken_over)
-    if run.journal.rows:
+    if run.journal.rows and not run.settings.cluster:  # workers look at all
         run.tell(f"an earlier run did not come to its end: {run.journal.rows:,} pictures that it did are not looked at")
         run.events.emit("resumed", pictures=run.journal.rows)
 

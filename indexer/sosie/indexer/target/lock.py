@@ -66,7 +66,10 @@ class TargetLock:
         self._lease = lease
         self._file = -1
         self._leaving = threading.Event()
-        self._beating: threading.Thread | None = None
+        self._beating = threading.Thread(target=self._beat, name="lock", daemon=True)
+        self._telling = threading.Lock()
+        self._on_loss: Callable[[str], object] | None = None
+        self._lost = ""
 
     def __enter__(self) -> Self:
         """Raises LockedError where another run has it, and OSError where the folder takes no locks."""
@@ -76,22 +79,24 @@ class TargetLock:
         except BaseException:
             os.close(self._file)
             raise
+        self._beating.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leaving.set()
-        if self._beating:
-            self._beating.join()
+        self._beating.join()
         if self._is_ours():
             os.ftruncate(self._file, 0)
         os.close(self._file)
 
     def watch(self, on_loss: Callable[[str], object]) -> None:
-        """Begins to beat. `on_loss` is told why, from another thread, if the lock turns out to be lost."""
-        self._beating = threading.Thread(target=self._beat, args=(on_loss,), name="lock", daemon=True)
-        self._beating.start()
+        """`on_loss` is told why, from another thread, when the lock turns out to be lost."""
+        with self._telling:
+            self._on_loss = on_loss
+            if self._lost:
+                on_loss(self._lost)
 
     def _acquire(self) -> None:
         earlier = _read_owner(self._file)
@@ -129,10 +134,13 @@ class TargetLock:
         with tempfile.NamedTemporaryFile(dir=self.path.parent) as now:
             return max(0.0, os.fstat(now.fileno()).st_mtime - os.fstat(self._file).st_mtime)
 
-    def _beat(self, on_loss: Callable[[str], object]) -> None:
+    def _beat(self) -> None:
         while not self._leaving.wait(self._heartbeat):
             if not self._is_ours():
-                on_loss(f"the lock {self.path} was taken by another run: this one ends, to leave it the target")
+                with self._telling:
+                    self._lost = f"the lock {self.path} was taken by another run: this one ends, to leave it the target"
+                    if self._on_loss:
+                        self._on_loss(self._lost)
                 return
             with contextlib.suppress(OSError):  # a moment without the file system is no reason to give up
                 os.utime(self._file)
