@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
 from sosie.indexer.cleaning.options import read_options
+from sosie.indexer.reporting.exit_status import TOO_MANY_REJECTS
 
 if TYPE_CHECKING:
     from sosie.indexer.checking.dry_run import Settings
 
 HELP = "say of each line of a catalog what an indexing would make of it, without indexing anything"
-
-TOO_MANY = 3
 
 _NAME = "sosie catalog check"
 _SECONDS_BETWEEN_WORDS = 5.0
@@ -86,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             else f"more than --max-rejects {settings.max_rejects}"
         )
         _say(f"{listed}: {bound}")
-        return TOO_MANY
+        return TOO_MANY_REJECTS
     if outcome.rejected:
         _say(f"warning: {listed}")
     return 0
