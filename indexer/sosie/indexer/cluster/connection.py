@@ -41,11 +41,11 @@ def connect(address: str | None) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"the cluster at {address}" if address else "Ray here"
         raise ClusterError(f"cannot use {where}: {' '.join(str(error).split())}") from error
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # where Ray prints what happens to nodes
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints what happens to nodes, some of it when it ends
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _reach(address: str) -> str:
