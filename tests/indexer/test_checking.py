@@ -213,7 +213,7 @@ def test_pictures_that_look_alike_are_listed(shop: SmallShop, capsys: pytest.Cap
     check(shop, "--near-duplicates", "report")
     last = capsys.readouterr().out.splitlines()[-1]
     listed = shop.folder / "catalog.check.near-duplicates.jsonl"
-    assert last == f"1 pairs of pictures that look alike: {listed}"
+    assert last == f"pairs of pictures that look alike: 1, in {listed}"
     assert len(listed.read_text().splitlines()) == 1
 
 
@@ -230,7 +230,7 @@ def test_a_folder_is_checked_file_by_file(shop: SmallShop, capsys: pytest.Captur
     report = json.loads(out)
     assert (report["files"], report["lines"]) == (2, 12)
     assert report["verdicts_file"] == str(shop.folder / "parts.check.jsonl")
-    assert err == "sosie catalog check: warning: 1 files of other kinds are left out, notes.txt first\n"
+    assert err == "sosie catalog check: warning: files of other kinds that are left out: 1, the first is notes.txt\n"
 
 
 def test_without_pictures_none_is_looked_at(shop: SmallShop) -> None:

@@ -74,9 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     report = outcome.report
     print(json.dumps(report, ensure_ascii=False) if arguments.json else format_summary(report))
     if report["left_out_files"]:
-        _say(
-            f"warning: {report['left_out_files']:,} files of other kinds are left out, {report['left_out_first']} first"
-        )
+        first = report["left_out_first"]
+        _say(f"warning: files of other kinds that are left out: {report['left_out_files']:,}, the first is {first}")
     listed = f"{outcome.rejected:,} of {outcome.offered:,} would be rejected"
     if outcome.failed:
         bound = (

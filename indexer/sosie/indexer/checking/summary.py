@@ -106,7 +106,7 @@ def format_summary(summary: dict[str, Any]) -> str:
     near = summary["cleaning"].get("near_duplicates", {})
     if near.get("file"):
         pairs = near["within_products"] + near["across_products"]
-        files.append(f"{pairs:,} pairs of pictures that look alike: {near['file']}")
+        files.append(f"pairs of pictures that look alike: {pairs:,}, in {near['file']}")
     return "\n\n".join([*tables, "\n".join(files)])
 
 
