@@ -42,8 +42,9 @@ from sosie.indexer.target.collected import CollectedOpener
 from sosie.indexer.target.errors import LockedError, RefusedError, StoppedError
 from sosie.indexer.target.journal import Journal
 from sosie.indexer.target.ledger import Ledger
+from sosie.indexer.target.lock import name_boot
 from sosie.indexer.target.state import TargetState, open_state, read_last_success
-from sosie.indexer.target.target import open_target
+from sosie.indexer.target.target import Target, open_target
 from sosie.indexer.tokenizing import open_tokenizer
 from sosie.indexer.writing import Writer
 
@@ -102,18 +103,23 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack, t
     pool = stack.enter_context(ThreadPoolExecutor(settings.options.threads, thread_name_prefix="decode"))
     report = Report(stack.enter_context(RejectsFile(settings.rejects)), events=events)
     recipe = Recipe.of(encoder, with_words=settings.options.with_words)
-    terms = {
+    journal = stack.enter_context(Journal(state.folder / "journal", _name_terms(settings, target, recipe)))
+    if journal.rows > await target.store.count(timeout=settings.options.timeout):
+        journal.clear()  # an older state of the store was restored
+    return Run(settings, state, catalog, folder, encoder, tokenizer, target, report, events, pool, journal, tell)
+
+
+def _name_terms(settings: Settings, target: Target, recipe: Recipe) -> dict[str, str]:
+    """All but the catalog's lines and pictures that rows depend on, and whether they are still there."""
+    return {
         "collection": target.collection.identity,
         "recipe": repr(recipe),
         "images": str(settings.images.resolve()),
         "cleaning": settings.cleaning.digest,
+        "version": version("sosie"),
+        # Milvus Lite leaves what it acknowledged to the kernel: a power cut may take it.
+        "boot": name_boot() if settings.backends.store.endswith(".db") else "",
     }
-    journal = stack.enter_context(Journal(state.folder / "journal", {**terms, "version": version("sosie")}))
-    if journal.rows > await target.store.count(
-        timeout=settings.options.timeout
-    ):  # an older state of the store was restored
-        journal.clear()
-    return Run(settings, state, catalog, folder, encoder, tokenizer, target, report, events, pool, journal, tell)
 
 
 def _tell_what_was_left(run: Run) -> None:

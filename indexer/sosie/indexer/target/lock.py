@@ -172,10 +172,17 @@ def _read_owner(file: int) -> Owner | None:
         return None
 
 
+def name_boot() -> str:
+    """The running kernel: another one after the machine was started again."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
+
+
 def _name_machine() -> str:
     """What processes have in common that see each other's end: one running kernel, and one namespace of processes."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{name_boot()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()
