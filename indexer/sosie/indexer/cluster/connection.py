@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,16 @@ def _reach(address: str) -> str:
             return str(connection.getpeername()[0])
     except (OSError, OverflowError) as error:
         raise ClusterError(f"no Ray cluster listens at {address}: {error}") from error
+
+
+def restore_signals() -> None:
+    """Puts Python's handlers back in the place of those that Ray has in C, which end the process where they print.
+
+    To be called in the main thread, once connected.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.getsignal(number))
+        signal.siginterrupt(number, False)  # as asyncio has it
 
 
 def list_nodes() -> list[str]:

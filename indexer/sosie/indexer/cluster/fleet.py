@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sosie.indexer.catalog import Catalog
 from sosie.indexer.cluster.books import Books
-from sosie.indexer.cluster.connection import connect, list_nodes
+from sosie.indexer.cluster.connection import connect, list_nodes, restore_signals
 from sosie.indexer.cluster.errors import ClusterError
 from sosie.indexer.cluster.options import ClusterOptions
 from sosie.indexer.cluster.survey import SurveyedCatalog
@@ -80,6 +80,7 @@ class Fleet:
         with ExitStack() as stack:
             try:
                 await asyncio.to_thread(stack.enter_context, connect(self._options.address))
+                restore_signals()
                 await self._index(list_nodes())
             finally:
                 await asyncio.to_thread(stack.close)
