@@ -1,5 +1,6 @@
 """A run: what it is told, what it works with, and how it ended."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -18,6 +19,7 @@ from sosie.indexer.report import MaxRejects, Report
 from sosie.indexer.reporting import exit_status
 from sosie.indexer.reporting.events import Events
 from sosie.indexer.reporting.options import ReportingOptions
+from sosie.indexer.retries import Retrier
 from sosie.indexer.target.journal import Journal
 from sosie.indexer.target.options import TargetOptions
 from sosie.indexer.target.state import TargetState
@@ -111,6 +113,12 @@ class Run:
     def has_too_many_rejects(self) -> bool:
         """Whether the run counts as failed for what fell out: then nothing is deleted or replaced after it."""
         return self.settings.max_rejects.exceeded(self.report.rejected, self.report.offered)
+
+    def make_retrier(self) -> Retrier:
+        """One that gives up when the run is stopped."""
+        stopping = asyncio.Event()
+        self.stops.append(stopping.set)
+        return Retrier(self.settings.options.backoff, stopping, self.report.note_retry)
 
     def stop(self) -> None:
         """Nothing new is taken up from now on."""

@@ -2,7 +2,7 @@
 
 1. `open_state` takes the target's lock, and what earlier runs left.
 2. `_open` opens what the run works with: the catalog, the encoder, the collection to fill.
-3. `_fill` brings the catalog's pictures into the collection.
+3. `fill` brings the catalog's pictures into the collection.
 4. `_prune` deletes what the catalog no longer has, where that is asked for.
 5. `_finish` puts a rebuilt collection in the live one's place, and clears what only an unfinished run needs.
 
@@ -14,19 +14,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from importlib.metadata import version
 
 from sosie.engine.errors import EngineError
 from sosie.engine.inference import Encoder
 from sosie.indexer.cleaning.clean_catalog import CleanCatalog
-from sosie.indexer.cluster.connection import prepare
 from sosie.indexer.cluster.errors import ClusterError
-from sosie.indexer.cluster.options import ClusterOptions
-from sosie.indexer.cluster.worker import Work
 from sosie.indexer.embedding import Tokenize
 from sosie.indexer.faults import describe_os_error
-from sosie.indexer.job import Job
+from sosie.indexer.filling import fill
 from sosie.indexer.opening import SetupError, open_backends
 from sosie.indexer.pictures import PictureFolder
 from sosie.indexer.progress import show_progress
@@ -34,19 +30,16 @@ from sosie.indexer.recipe import Recipe
 from sosie.indexer.rejects import RejectsFile
 from sosie.indexer.report import Report
 from sosie.indexer.reporting.events import Events
-from sosie.indexer.retries import Retrier
 from sosie.indexer.running import Outcome, Run, Settings, tell_nobody
 from sosie.indexer.signals import stop_on_signals
 from sosie.indexer.target.answering import Examiner
 from sosie.indexer.target.collected import CollectedOpener
 from sosie.indexer.target.errors import LockedError, RefusedError, StoppedError
 from sosie.indexer.target.journal import Journal
-from sosie.indexer.target.ledger import Ledger
 from sosie.indexer.target.lock import name_boot
 from sosie.indexer.target.state import TargetState, open_state, read_last_success
 from sosie.indexer.target.target import Target, open_target
 from sosie.indexer.tokenizing import open_tokenizer
-from sosie.indexer.writing import Writer
 
 
 async def run_session(settings: Settings, tell: Callable[[str], None] = tell_nobody) -> Outcome:
@@ -135,7 +128,7 @@ def _tell_what_was_left(run: Run) -> None:
 async def _work(run: Run) -> None:
     """The steps, one after the other, until one fails or a signal comes."""
     try:
-        for step in (_fill, _prune, _finish):
+        for step in (fill, _prune, _finish):
             await step(run)
             if run.stopping:
                 return
@@ -151,65 +144,13 @@ async def _work(run: Run) -> None:
         run.fail(describe_os_error(problem))
 
 
-async def _fill(run: Run) -> None:
-    if run.settings.cluster:
-        await _fill_by_cluster(run, run.settings.cluster)
-        return
-    job = Job(
-        catalog=run.target.watch(run.catalog),
-        folder=run.folder,
-        encoder=run.encoder,
-        tokenizer=run.tokenizer,
-        store=run.target.store,
-        report=run.report,
-        pool=run.pool,
-        options=replace(run.settings.options, twins=run.state.folder / "twins.sqlite"),
-        ledger=Ledger(run.journal, run.folder, run.pool),
-    )
-    run.stops += [job.stop, run.encoder.hurry]
-    if run.stopping:  # a signal came while all was opened
-        job.stop()
-    try:
-        await job.run()
-    finally:
-        run.report.sections["encoders"] = run.encoder.describe()
-
-
-async def _fill_by_cluster(run: Run, cluster: ClusterOptions) -> None:
-    await asyncio.to_thread(prepare, cluster.address)
-    try:
-        from sosie.indexer.cluster.fleet import Fleet  # noqa: PLC0415 - Ray is an extra of its own
-    except ImportError as error:
-        raise ClusterError(f"--engine ray needs what the extra brings: pip install 'sosie[ray]' ({error})") from error
-    settings = run.settings
-    work = Work(
-        catalog=settings.catalog.absolute(),
-        images=settings.images.absolute(),
-        models=settings.models.absolute(),
-        backends=replace(settings.backends, space=run.encoder.space.name),
-        collection=run.target.collection.name,
-        options=settings.options,
-        cleaning=settings.cleaning,
-    )
-    fleet = Fleet(
-        catalog=run.catalog, watch=run.target.watch, work=work, options=cluster, report=run.report, tell=run.tell
-    )
-    run.stops.append(fleet.stop)
-    if run.stopping:  # as above
-        fleet.stop()
-    await fleet.run()
-    if not run.stopping:
-        writer = Writer(store=run.target.store, retrier=_make_retrier(run), timeout=settings.options.timeout)
-        run.report.index_pending = not await writer.settle(resumed=run.report.indexed + run.report.rewritten > 0)
-
-
 async def _prune(run: Run) -> None:
     """Deletes what the catalog no longer has. Raises RefusedError where more would go than may."""
     if not run.target.options.prune:
         return
     _refuse_many_rejects(run, "nothing was pruned")
     run.journal.clear()  # it must not tell of rows that are deleted
-    run.report.sections["pruned"] = pruned = await run.target.prune(_make_retrier(run))
+    run.report.sections["pruned"] = pruned = await run.target.prune(run.make_retrier())
     run.events.emit("pruned", **pruned)
 
 
@@ -220,7 +161,7 @@ async def _finish(run: Run) -> None:
     settings, timeout = run.settings, run.settings.options.timeout
     _refuse_many_rejects(run, f"{run.target.collection.name} did not go live")
     run.journal.clear()  # as above
-    retrier = _make_retrier(run)
+    retrier = run.make_retrier()
     examiner = Examiner(folder=run.folder, pool=run.pool, retrier=retrier, timeout=timeout)
     opener = CollectedOpener(
         backends=settings.backends,
@@ -239,13 +180,6 @@ def _refuse_many_rejects(run: Run, consequence: str) -> None:
     if run.has_too_many_rejects:
         counts = f"{run.report.rejected:,} of {run.report.offered:,} rejected"
         raise RefusedError(f"{counts}, more than --max-rejects {run.settings.max_rejects}: {consequence}")
-
-
-def _make_retrier(run: Run) -> Retrier:
-    """One that a signal stops."""
-    stopping = asyncio.Event()
-    run.stops.append(stopping.set)
-    return Retrier(run.settings.options.backoff, stopping, run.report.note_retry)
 
 
 def _conclude(run: Run) -> Outcome:
