@@ -93,7 +93,7 @@ async def test_a_thousand_connections(house: House) -> None:
         callers = await stack.enter_async_context(Callers(gateway.address, deadline=deadline))
         await callers.until_all_answered(limit=LIMIT)
         before = gateway.held()
-        for _ in range(3):
+        for _ in range(5):
             async with AsyncExitStack() as crowd:
                 stubs = [await connect(crowd, gateway.address) for _ in range(CONNECTIONS)]
                 outcomes += await asyncio.gather(*(ask(stub, "text", deadline) for stub in stubs))
@@ -109,7 +109,9 @@ async def test_a_thousand_connections(house: House) -> None:
         ("OK", ""),
         ("RESOURCE_EXHAUSTED", "OVERLOADED"),
     }
-    assert held[2].memory < held[1].memory * 1.05
+    # The first rounds fill the heap's gaps. A connection takes some 50 KB while it is there.
+    left = (held[4].memory - held[2].memory) / (2 * CONNECTIONS)
+    assert left < 5_000, f"{left:,.0f} bytes are left of each connection"
 
 
 async def test_cancelled_calls(house: House) -> None:
