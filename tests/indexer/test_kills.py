@@ -70,11 +70,12 @@ def make_catalogs(folder: Path) -> tuple[SmallShop, SmallShop]:
 async def read_rows(uri: str, collection: str) -> Rows:
     store = MilvusStore(uri, collection)
     try:
+        count = await store.count(timeout=LIMIT)  # first: a server may lag behind what another client wrote
         held = await store.page(limit=1000, timeout=LIMIT)
         keys = [row.key for row in held]
         vectors = await store.fetch(keys, timeout=LIMIT)
         payloads = await store.payloads(keys, timeout=LIMIT)
-        assert await store.count(timeout=LIMIT) == len(keys) == len(vectors) == len(payloads)
+        assert count == len(keys) == len(vectors) == len(payloads)
         return {row.key: (row.content, row.meta, vectors[row.key].tobytes(), payloads[row.key]) for row in held}
     finally:
         await store.close()

@@ -97,8 +97,9 @@ async def _open(settings: Settings, state: TargetState, stack: AsyncExitStack, t
     report = Report(stack.enter_context(RejectsFile(settings.rejects)), events=events)
     recipe = Recipe.of(encoder, with_words=settings.options.with_words)
     journal = stack.enter_context(Journal(state.folder / "journal", _name_terms(settings, target, recipe)))
-    if journal.rows > await target.store.count(timeout=settings.options.timeout):
-        journal.clear()  # an older state of the store was restored
+    rows = await target.store.count(timeout=settings.options.timeout)  # also so that all before is seen from here on
+    if journal.rows > rows:  # an older state of the store was restored
+        journal.clear()
     return Run(settings, state, catalog, folder, encoder, tokenizer, target, report, events, pool, journal, tell)
 
 

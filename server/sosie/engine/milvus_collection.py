@@ -142,7 +142,10 @@ class MilvusCollection:
         return sorted(map(Held._make, zip(*columns, strict=True)))
 
     async def count(self, *, filter: Filter | None = None, timeout: float) -> int:
-        reply = await self._query(["count(*)"], render_filter(filter or Filter()), timeout)
+        # It is asked seldom and may wait; a server that has caught up for it answers what is asked next as freshly.
+        expression = render_filter(filter or Filter())
+        request = self._requests.query(["count(*)"], expression=expression, consistency=_STRONG)
+        reply = await self._ask("Query", request, timeout)
         return int(read_numbers(reply, "count(*)")[0])
 
     async def close(self) -> None:
