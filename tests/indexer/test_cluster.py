@@ -21,9 +21,9 @@ from served_fake import ServedFake
 from sosie.engine.milvus import MilvusStore
 
 PRODUCTS, VIEWS, FILES = 40, 2, 8
-LIMIT = 60.0  # seconds, for a whole run
+LIMIT = 120.0  # seconds, for a whole run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 Rows: TypeAlias = dict[str, tuple[str, str, bytes, bytes]]
 """By key: content, meta, vector and payload."""
@@ -54,14 +54,14 @@ class Gate(ServedFake):
 
 
 def make_catalog(folder: Path) -> SmallShop:
-    """A folder of files. Products come again in other files, a line is none, a picture is missing."""
+    """A folder of files. Products come again in other files, a line is not valid, a picture is missing."""
     shop = make_shop(folder, PRODUCTS, VIEWS)
     shop.catalog.unlink()
     shop.catalog.mkdir()
     missing = make_product(PRODUCTS, 1)
     lines = [json.dumps(product) for product in [*shop.products, missing]]
     lines += [json.dumps({**product, "title": "Another boot"}) for product in shop.products[::10]]
-    lines.insert(7, "{}")
+    lines.insert(7, json.dumps({"shop": "norden", "product_id": "untitled"}))
     for number in range(FILES):
         (shop.catalog / f"{number}.jsonl").write_text("\n".join(lines[number::FILES]))
     return shop
@@ -93,9 +93,11 @@ class Stage:
         self._uri = uri
         self._triton = triton
         self.events = folder / "events.jsonl"
+        self.process: asyncio.subprocess.Process | None = None
+        """The last one that was started."""
 
-    async def run(self, collection: str, *options: str) -> tuple[dict[str, Any], Rows, list[str]]:
-        """The summary of a run, the rows that it left, and what it rejected."""
+    async def run(self, collection: str, *options: str, status: int = 0) -> tuple[dict[str, Any], Rows, list[str]]:
+        """The summary of a run that ends with `status`, the rows that it left, and what it rejected."""
         shop = self._shop
         command = [sys.executable, "-m", "sosie.client", "index", str(shop.catalog), "--json", "--max-rejects=100%"]
         named = {
@@ -104,7 +106,7 @@ class Stage:
             "events": self.events, "batch": 4, "threads": 1, "timeout": 30,
         }  # fmt: skip
         arguments = [f"--{name}={value}" for name, value in named.items()]
-        process = await asyncio.create_subprocess_exec(
+        self.process = process = await asyncio.create_subprocess_exec(
             *command, *arguments, *options, stdout=PIPE, stderr=PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
         try:
@@ -115,8 +117,9 @@ class Stage:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        assert process.returncode == 0, err.decode()
-        return json.loads(out), await read_rows(self._uri, collection), sorted(shop.rejects.read_text().splitlines())
+        assert process.returncode == status, err.decode()
+        rejects = shop.rejects.read_text().splitlines() if shop.rejects.exists() else []
+        return json.loads(out), await read_rows(self._uri, collection), sorted(rejects)
 
 
 @asynccontextmanager
@@ -135,7 +138,7 @@ async def test_two_nodes_leave_the_rows_of_one_process(
         async with set_stage(tmp_path, ServedFake(tmp_path / "models"), uri) as stage:
             expected, rows, rejects = await stage.run(local)
             report, found, fallen = await stage.run(spread, *ray)
-            again, after, _ = await stage.run(spread, *ray)
+            again, after, _ = await stage.run(spread, *ray, "--prune")
     assert len(rows) == PRODUCTS * VIEWS
     assert found == after == rows
     assert fallen == rejects
@@ -146,6 +149,21 @@ async def test_two_nodes_leave_the_rows_of_one_process(
     assert report["cluster"] == {"nodes": 2, "partitions": FILES, "lost": 0}
     assert again["unchanged"] == PRODUCTS * VIEWS
     assert again["indexed"] == 0
+
+
+async def test_a_signal_stops_all_nodes(ray_cluster: RayCluster, milvus_server: MilvusServer, tmp_path: Path) -> None:
+    """SIGTERM ends a run after what its workers are encoding, and that is in the index."""
+    gate = Gate(tmp_path / "models", free=5, callers=2)
+    with name_collection(milvus_server.uri) as spread:
+        async with set_stage(tmp_path, gate, milvus_server.uri) as stage:
+            run = asyncio.create_task(stage.run(spread, "--engine=ray", f"--ray={ray_cluster.address}", status=143))
+            await asyncio.wait({run, asyncio.create_task(gate.shut.wait())}, return_when=asyncio.FIRST_COMPLETED)
+            assert stage.process is not None
+            stage.process.terminate()
+            gate.open()
+            report, rows, _ = await run
+    assert report["outcome"] == "stopped"
+    assert 0 < report["indexed"] == len(rows) < PRODUCTS * VIEWS
 
 
 async def test_a_killed_node_is_replaced(ray_cluster: RayCluster, milvus_server: MilvusServer, tmp_path: Path) -> None:

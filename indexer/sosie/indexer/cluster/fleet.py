@@ -215,6 +215,7 @@ class Fleet:
 
     async def _close_workers(self) -> None:
         closing = [_as_future(worker.close.remote()) for worker in self._workers.values()]
+        self._workers.clear()  # a stop that comes later has nobody to tell
         if closing:
             done, _ = await asyncio.wait(closing, timeout=_ENDING)
             for each in done:
