@@ -1,0 +1,22 @@
+"""`sosie crawl`: shops and feeds become catalogs."""
+
+import argparse
+from types import ModuleType
+
+HELP = "make a catalog of a shop's feed or pages"
+EXTRA: str | None = "crawler"
+
+_COMMANDS: dict[str, ModuleType] = {}
+"""Each a module with HELP, add_arguments(parser) and run(arguments) -> exit status."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in _COMMANDS.items():
+        sub = commands.add_parser(name, help=command.HELP, description=command.HELP[0].upper() + command.HELP[1:] + ".")
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return int(arguments.run(arguments))
