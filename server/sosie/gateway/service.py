@@ -277,6 +277,5 @@ async def _receive(context: Any, call: Call) -> bytes:
 async def _abort(context: Any, error: Exception, request_id: str) -> NoReturn:
     """Ends the call; the request id goes along, so that a caller's complaint leads to the line in the log."""
     status: Any = to_status(error)
-    named = (*status.trailing_metadata, (REQUEST_ID, request_id))
-    await context.abort_with_status(status._replace(trailing_metadata=named))
-    raise AssertionError("abort_with_status always raises")
+    await context.abort(status.code, status.details, (*status.trailing_metadata, (REQUEST_ID, request_id)))
+    raise AssertionError("abort always raises")
