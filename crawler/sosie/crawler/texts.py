@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from typing import Any
 
 _ODD_BLANKS = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800"
 _LINE_ENDS = "\r\n\v\f\x1c-\x1e\u0085\u2028\u2029"
@@ -48,3 +50,21 @@ def shorten(text: str, most: int) -> str:
         return text
     kept = text[:most]
     return (kept.rsplit(None, 1)[0] if " " in kept[most // 2 :] else kept[:-1]) + "…"
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Each scalar of a JSON value as a text; of objects nothing, since no field is one."""
+    if isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float):
+        yield str(value) if abs(value) < _LARGE else ""
+    elif isinstance(value, list):
+        for each in value[:_MOST]:
+            if not isinstance(each, list):
+                yield from texts_of(each)
+
+
+_LARGE = 10**300  # the text of a longer number takes quadratic time, and Python refuses it
+_MOST = 1000  # texts of one value
