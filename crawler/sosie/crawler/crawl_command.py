@@ -3,10 +3,12 @@
 import argparse
 from types import ModuleType
 
+from sosie.crawler.feeds import feed_command
+
 HELP = "make a catalog of a shop's feed or pages"
 EXTRA: str | None = "crawler"
 
-_COMMANDS: dict[str, ModuleType] = {}
+_COMMANDS: dict[str, ModuleType] = {"feed": feed_command}
 """Each a module with HELP, add_arguments(parser) and run(arguments) -> exit status."""
 
 

@@ -37,9 +37,14 @@ def find_item(items: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The product among a page's items, else what microdata said outside of any, else nothing."""
     known = list(items)
     for item in known:
-        if not _KINDS.isdisjoint(_kinds(item)):
+        if is_product(item):
             return item
     return next((item for item in known if "@type" not in item and "name" in item), {})
+
+
+def is_product(item: dict[str, Any]) -> bool:
+    """Whether its type is a product, or a group of them."""
+    return not _KINDS.isdisjoint(_kinds(item))
 
 
 def read_product(items: list[dict[str, Any]]) -> Found:

@@ -1,0 +1,38 @@
+"""Which kind a feed is, told from how it begins."""
+
+import re
+from enum import StrEnum
+
+from sosie.crawler.feeds.errors import FeedError
+
+
+class Format(StrEnum):
+    """The kinds of feeds that are read."""
+
+    YANDEX = "yandex"
+    GOOGLE = "google"
+    TABLE = "table"
+    SCHEMA_ORG = "schema.org"
+
+
+_ROOT = re.compile(r"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
+_SKIPPED = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL)
+_ROOTS = {"yml_catalog": Format.YANDEX, "rss": Format.GOOGLE, "feed": Format.GOOGLE}
+
+
+def tell_format(start: str) -> Format:
+    """The format by the first characters. Raises FeedError where it is none of these, and says what it looks like."""
+    begun = start.lstrip()
+    if begun.startswith("{"):
+        return Format.SCHEMA_ORG
+    if not begun.startswith("<"):
+        if not begun:
+            raise FeedError("is empty")
+        return Format.TABLE
+    root = _ROOT.search(_SKIPPED.sub("", begun))
+    if root is None:
+        raise FeedError("is no feed that is known: XML without an element at its beginning")
+    if root[1] not in _ROOTS:
+        expected = "not yml_catalog, rss or feed"
+        raise FeedError(f"is no feed that is known: its first element is {root[1][:40]!r}, {expected}")
+    return _ROOTS[root[1]]
