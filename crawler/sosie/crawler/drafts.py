@@ -114,7 +114,7 @@ def absolute_url(url: str, base: str = "") -> str:
     if _PLAIN_ADDRESS.fullmatch(url) and len(url) <= MAX_URL:  # most are
         return url
     try:
-        joined = escape(urljoin(base, url.strip()), safe=_IN_ADDRESSES)
+        joined = escape(urljoin(base or "https:", url.strip()), safe=_IN_ADDRESSES)
         pieces = urlsplit(joined)
         right = pieces.scheme in {"http", "https"} and bool(pieces.hostname)
     except ValueError:  # e.g. a bracket that is never closed, or half of a surrogate pair

@@ -38,6 +38,8 @@ def look(rule: Rule, page: Page) -> list[str]:
         texts = (part.strip() for text in texts for part in text.split(rule.split, MAX_TEXTS))
     if rule.divide:
         texts = (_divide(text, rule.divide) for text in texts)
+    if rule.template:
+        texts = (rule.template.replace("{}", text) for text in texts if text)
     found = [text for text in texts if text][:MAX_TEXTS]
     return [rule.join.join(found)] if rule.join is not None and found else found
 

@@ -103,6 +103,8 @@ class Rule(Model):
     """Each text is cut wherever this stands."""
     join: str | None = None
     """All texts become one, with this between them."""
+    template: Annotated[str, Field(pattern=r"\{\}")] | None = None
+    """Each text is put where {} stands in this: an address of which only a part is found."""
     divide: Annotated[int, Field(ge=2, le=10_000)] | None = None
     """Whole numbers are divided by this: prices in cents by 100."""
 

@@ -48,7 +48,7 @@ def read_hits(shop: Shop, page: Page) -> Iterator[Extraction]:
     if not isinstance(items, list):
         raise Unusable("", "the page is no answer of the search API: no list where search.items says")
     for item in items:
-        yield extract_item(shop, Page.of_item(item, page.url, page.context))
+        yield extract_item(shop, Page.of_item(item, page.context.url or page.url, page.context))
 
 
 def count_pages(shop: Shop, page: Page) -> int:
