@@ -4,11 +4,12 @@ import argparse
 from types import ModuleType
 
 from sosie.crawler.feeds import feed_command
+from sosie.crawler.shops import check_command
 
 HELP = "make a catalog of a shop's feed or pages"
 EXTRA: str | None = "crawler"
 
-_COMMANDS: dict[str, ModuleType] = {"feed": feed_command}
+_COMMANDS: dict[str, ModuleType] = {"feed": feed_command, "check": check_command}
 """Each a module with HELP, add_arguments(parser) and run(arguments) -> exit status."""
 
 
