@@ -1,6 +1,6 @@
 """How a collection is laid out in Milvus: its index, and its shops in partitions of their own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,15 +9,16 @@ import pytest
 from pymilvus import MilvusClient
 from pymilvus.grpc_gen import milvus_pb2
 
-from engine.test_store_contract import TIMEOUT, fill, make_rows
-from fakes import FAKE_SPACE, passes
+from fakes import FAKE_SPACE
 from milvus_fixtures import MilvusServer, name_collection
+from sosie.engine.errors import BackendError
 from sosie.engine.generations import Layout
 from sosie.engine.milvus import MilvusStore
-from sosie.engine.milvus_layout import choose_index
+from sosie.engine.milvus_layout import check_partition_keys, choose_index
+from sosie.engine.milvus_rows import make_schema
 from sosie.engine.milvus_wire import Consistency, Requests
-from sosie.engine.store import Filter
 
+TIMEOUT = 30.0
 ANY = Consistency(2, 2)
 
 
@@ -55,33 +56,38 @@ def test_the_index_of_a_layout() -> None:
     assert {choose_index(Layout(index=kind), lite=True)[0] for kind in ("auto", "hnsw", "diskann")} == {"FLAT"}
 
 
-@pytest.fixture(params=["lite", pytest.param("server", marks=pytest.mark.slow)])
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "lite":
-        yield str(tmp_path / "test.db")
-    else:
-        yield request.getfixturevalue("milvus_server").uri
-
-
-async def test_shops_apart(uri: str) -> None:
-    """Where shops have partitions of their own, every question is answered as where they have none."""
-    rows = make_rows()
-    async with make_store(uri, Layout(by_shop=True)) as (store, client):
+async def test_shops_apart_on_lite(tmp_path: Path) -> None:
+    """Milvus Lite, which has no partitions by a key, makes a collection without them."""
+    async with make_store(str(tmp_path / "test.db"), Layout(by_shop=True)) as (store, client):
         schema = client.describe_collection(store.collection, timeout=TIMEOUT)
-        keys = [field["name"] for field in schema["fields"] if field.get("is_partition_key")]
-        assert keys == ([] if uri.endswith(".db") else ["shop"])
-        await fill(store)
-        await store.upsert(rows[:30], timeout=TIMEOUT)
-        await store.delete([row.key for row in rows[:6]], timeout=TIMEOUT)
-        left = rows[6:]
-        for passing in (Filter(), Filter(shops=("shop 1",)), Filter(shops=("shop 0", "shop 1"), in_stock=True)):
-            wanted = [row for row in left if passes(row, passing)]
-            found = await store.search(rows[7].vector, limit=200, filter=passing, timeout=TIMEOUT)
-            best = sorted(wanted, key=lambda row: -float(rows[7].vector @ row.vector))
-            assert [match.key for match in found] == [row.key for row in best]
-            page = await store.page(limit=200, filter=passing, timeout=TIMEOUT)
-            assert [held.key for held in page] == sorted(row.key for row in wanted)
-            assert await store.count(filter=passing, timeout=TIMEOUT) == len(wanted)
+        assert not any(field.get("is_partition_key") for field in schema["fields"])
+
+
+def test_the_partition_key() -> None:
+    """Where shops are kept apart the shop is the partition key, and nothing else is."""
+    for by_shop, keys in ((True, ["shop"]), (False, [])):
+        fields = make_schema(FAKE_SPACE, by_shop=by_shop).fields
+        assert [field.name for field in fields if field.is_partition_key] == keys
+
+
+@pytest.mark.parametrize("version", ["v2.3.5-lite", "v2.3.22", "2.2.9"])
+def test_servers_that_cannot_keep_shops_apart(version: str) -> None:
+    """A server that files upserted rows wrongly is refused by its version, as long as it is one of them."""
+    with pytest.raises(BackendError, match="30607"):
+        check_partition_keys(version)
+    for later in ("v2.4.0", "2.6.2", "v3.0.0-dev", "master-20261101"):
+        check_partition_keys(later)
+
+
+@pytest.mark.slow
+async def test_shops_apart_on_an_old_server(milvus_server: MilvusServer) -> None:
+    """Where the server cannot keep shops apart nothing is made, and a collection without is made as ever."""
+    with name_collection(milvus_server.uri) as name:
+        store = MilvusStore(milvus_server.uri, name)
+        with pytest.raises(BackendError, match="30607"):
+            await store.begin(FAKE_SPACE, layout=Layout(by_shop=True), timeout=TIMEOUT)
+        assert await store.generations(timeout=TIMEOUT) == []
+        await store.close()
 
 
 @pytest.mark.slow
