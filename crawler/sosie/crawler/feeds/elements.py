@@ -24,7 +24,7 @@ class _Prolog:
     """Reads until the root element begins, and refuses entities on the way."""
 
     def __init__(self) -> None:
-        self.done = False
+        self.root = ""
         self._length = 0
         self._parser = expat.ParserCreate("utf-8")
         self._parser.StartElementHandler = self._finish
@@ -38,12 +38,28 @@ class _Prolog:
             raise FeedError(f"has no element in its first {MAX_ELEMENT:,} bytes")
         self._parser.Parse(data, False)
 
-    def _finish(self, _tag: str, _attributes: dict[str, str]) -> None:
-        self.done = True
+    def _finish(self, tag: str, _attributes: dict[str, str]) -> None:
+        self.root = tag
         self._parser.StartElementHandler = None
 
     def _refuse(self, name: str, *_rest: object) -> NoReturn:
         raise FeedError(f"declares an entity, which a feed may not: {name[:80]!r}")
+
+
+def find_root(start: str) -> str:
+    """The name of the first element of a document that begins so, without its prefix.
+
+    Raises FeedError where there is none, or what comes before it is no XML, or declares an entity.
+    """
+    prolog = _Prolog()
+    try:
+        prolog.feed(_encode(start))
+    except expat.ExpatError as error:
+        if not prolog.root:  # what is wrong behind it is found when it is read
+            raise FeedError(f"is not well-formed XML: {error}") from error
+    if not prolog.root:
+        raise FeedError(f"has no element in its first {len(start):,} characters")
+    return prolog.root.rpartition(":")[2]
 
 
 def read_elements(texts: Iterator[str], containers: frozenset[str]) -> Iterator[Element]:
@@ -56,13 +72,13 @@ def read_elements(texts: Iterator[str], containers: frozenset[str]) -> Iterator[
     prolog = _Prolog()
     builder = TreeBuilder()
     top = builder.start("feed", {})
-    parser = XMLParser(target=builder)  # noqa: S314 - entities are refused before
+    parser = XMLParser(target=builder, encoding="utf-8")  # noqa: S314 - entities are refused before
     parser.entity.update({name: chr(code) for name, code in name2codepoint.items()})
     waiting = 0
     try:
         for text in texts:
-            data = text.encode("utf-8", "replace").translate(None, CONTROLS)
-            if not prolog.done:
+            data = _encode(text)
+            if not prolog.root:
                 prolog.feed(data)
             parser.feed(data)
             waiting += len(text)
@@ -75,6 +91,10 @@ def read_elements(texts: Iterator[str], containers: frozenset[str]) -> Iterator[
     except (ParseError, expat.ExpatError) as error:
         raise FeedError(f"is not well-formed XML: {error}") from error
     yield from _take(top, open_ended=False, containers=containers, depth=0)
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "replace").translate(None, CONTROLS)
 
 
 def _take(node: Element, *, open_ended: bool, containers: frozenset[str], depth: int) -> Iterator[Element]:

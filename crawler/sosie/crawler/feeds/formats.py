@@ -1,8 +1,8 @@
 """Which kind a feed is, told from how it begins."""
 
-import re
 from enum import StrEnum
 
+from sosie.crawler.feeds.elements import find_root
 from sosie.crawler.feeds.errors import FeedError
 
 
@@ -15,8 +15,6 @@ class Format(StrEnum):
     SCHEMA_ORG = "schema.org"
 
 
-_ROOT = re.compile(r"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
-_SKIPPED = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL)
 _ROOTS = {"yml_catalog": Format.YANDEX, "rss": Format.GOOGLE, "feed": Format.GOOGLE}
 
 
@@ -29,10 +27,8 @@ def tell_format(start: str) -> Format:
         if not begun:
             raise FeedError("is empty")
         return Format.TABLE
-    root = _ROOT.search(_SKIPPED.sub("", begun))
-    if root is None:
-        raise FeedError("is no feed that is known: XML without an element at its beginning")
-    if root[1] not in _ROOTS:
+    root = find_root(begun)
+    if root not in _ROOTS:
         expected = "not yml_catalog, rss or feed"
-        raise FeedError(f"is no feed that is known: its first element is {root[1][:40]!r}, {expected}")
-    return _ROOTS[root[1]]
+        raise FeedError(f"is no feed that is known: its first element is {root[:40]!r}, {expected}")
+    return _ROOTS[root]

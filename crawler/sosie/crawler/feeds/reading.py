@@ -40,6 +40,8 @@ class Feed:
             start += text
             if len(start) >= _LOOKED_AT:
                 break
+        if start[:1].isspace() and start.lstrip().startswith("<"):  # scripts often print an empty line first
+            start = start.lstrip()
         self.format = format or tell_format(start)
         self._texts = chain([start], texts)
         self._settings = settings
