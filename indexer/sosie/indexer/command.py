@@ -7,9 +7,10 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sosie.engine.addresses import find_address
+from sosie.indexer.arguments import count_up_to, max_rejects, time_up_to
 from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
 from sosie.indexer.cleaning.options import read_options as read_cleaning_options
 from sosie.indexer.cluster.options import add_arguments as add_cluster_arguments
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 HELP = "index a catalog: embed its pictures and words, and write them into the index"
 EXTRA: str | None = "indexer"
+
+_MOST = 1024  # pictures a request, threads: a bound against slips of the keyboard
 
 LOOK_AFTER = ("rollback", "collections", "drop")
 """What may stand in the catalog's place."""
@@ -84,25 +87,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--without-words", action="store_true", help="leave the shop's own words out of the vectors")
     parser.add_argument(
-        "--batch", type=_count, default=32, metavar="N", help="pictures a request (default: %(default)s)"
+        "--batch", type=count_up_to(_MOST), default=32, metavar="N", help="pictures a request (default: %(default)s)"
     )
     parser.add_argument(
         "--in-flight",
-        type=_count,
+        type=count_up_to(_MOST),
         default=8,
         metavar="N",
         help="batches that are decoded or encoded side by side, at most (default: %(default)s)",
     )
     add_encoding_arguments(parser)
     parser.add_argument(
-        "--threads", type=_count, default=os.cpu_count() or 1, metavar="N", help="to decode with (default: %(default)s)"
+        "--threads",
+        type=count_up_to(_MOST),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="to decode with (default: %(default)s)",
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for each request (default: %(default)g)"
+        "--timeout",
+        type=time_up_to(3600, "seconds"),
+        default=60.0,
+        metavar="SECONDS",
+        help="for each request (default: %(default)g)",
     )
     parser.add_argument(
         "--max-rejects",
-        type=_max_rejects,
+        type=max_rejects,
         default="5%",
         metavar="N|P%",
         help="more rejects than this make the run fail (default: 5%%)",
@@ -259,29 +270,3 @@ def _tell(line: str) -> None:
 
 def _one_line(text: object) -> str:
     return " ".join(str(text).split())  # what Triton and Milvus say may have several
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= 1024:  # noqa: PLR2004 - a bound against slips of the keyboard
-        raise argparse.ArgumentTypeError(f"expected 1 to 1024, got {text!r}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour
-        raise argparse.ArgumentTypeError(f"expected seconds above 0 and up to 3600, got {text!r}")
-    return seconds
-
-
-def _max_rejects(text: str) -> Any:
-    from sosie.indexer.report import MaxRejects  # noqa: PLC0415 - the top of a command stays light
-
-    try:
-        return MaxRejects.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

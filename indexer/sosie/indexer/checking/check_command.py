@@ -6,8 +6,9 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sosie.indexer.arguments import count_up_to, max_rejects
 from sosie.indexer.cleaning.options import add_arguments as add_cleaning_arguments
 from sosie.indexer.cleaning.options import read_options
 from sosie.indexer.reporting.exit_status import TOO_MANY_REJECTS
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-rejects",
-        type=_max_rejects,
+        type=max_rejects,
         default="5%",
         metavar="N|P%",
         help="more rejects than this make the check fail (default: 5%%)",
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="fail where anything is rejected or doubtful")
     parser.add_argument(
         "--threads",
-        type=_count,
+        type=count_up_to(_MOST_THREADS),
         default=os.cpu_count() or 1,
         metavar="N",
         help="that look at pictures (default: %(default)s)",
@@ -125,19 +126,3 @@ class _Progress:
 
 def _say(text: str) -> None:
     print(f"{_NAME}: {text}", file=sys.stderr, flush=True)
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= _MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"expected 1 to {_MOST_THREADS}, got {text!r}")
-    return number
-
-
-def _max_rejects(text: str) -> Any:
-    from sosie.indexer.report import MaxRejects  # noqa: PLC0415 - the top of a command stays light
-
-    try:
-        return MaxRejects.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

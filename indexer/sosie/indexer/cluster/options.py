@@ -4,6 +4,8 @@ import argparse
 import os
 from dataclasses import dataclass
 
+from sosie.indexer.arguments import count_up_to
+
 _MOST = 4096
 
 
@@ -30,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --engine ray: the cluster that this machine is a node of; default $RAY_ADDRESS, else one of this "
         "machine alone is started",
     )
-    add("--workers", type=_count, metavar="N", help="with --engine ray: jobs side by side (default: one a node)")
+    add(
+        "--workers",
+        type=count_up_to(_MOST),
+        metavar="N",
+        help="with --engine ray: jobs side by side (default: one a node)",
+    )
 
 
 def read_options(arguments: argparse.Namespace, store: str) -> ClusterOptions | None:
@@ -48,10 +55,3 @@ def read_options(arguments: argparse.Namespace, store: str) -> ClusterOptions | 
             "--store http://host:port"
         )
     return ClusterOptions(arguments.ray or os.environ.get("RAY_ADDRESS") or None, arguments.workers)
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= _MOST:
-        raise argparse.ArgumentTypeError(f"expected 1 to {_MOST:,}, got {text!r}")
-    return number

@@ -2,6 +2,8 @@
 
 import argparse
 
+from sosie.indexer.arguments import time_up_to
+
 MAX_QUEUE_MS = 50.0
 
 
@@ -15,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-queue-ms",
-        type=_milliseconds,
+        type=time_up_to(60_000, "milliseconds"),
         default=MAX_QUEUE_MS,
         metavar="N",
         help="too long, for --gateway-metrics (default: %(default)g)",
@@ -27,13 +29,3 @@ def _addresses(text: str) -> tuple[str, ...]:
     if not addresses or not all(":" in address for address in addresses):
         raise argparse.ArgumentTypeError(f"expected host:port, or several with commas between them, got {text!r}")
     return addresses
-
-
-def _milliseconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 60_000:  # noqa: PLR2004 - a minute
-        raise argparse.ArgumentTypeError(f"expected milliseconds above 0 and up to 60000, got {text!r}")
-    return number
