@@ -77,7 +77,7 @@ def test_cut_off_gzip(cut: int) -> None:
 
 def test_cut_off_xml() -> None:
     """XML that is cut off is refused, with the line where it ends."""
-    with pytest.raises(FeedError, match="not well-formed XML: no element found: line 9"):
+    with pytest.raises(FeedError, match="not well-formed XML: no element found: line 10"):
         read_all(YANDEX[: YANDEX.index("<offer ")])
 
 

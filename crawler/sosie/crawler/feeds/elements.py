@@ -82,30 +82,32 @@ def read_elements(texts: Iterator[str], containers: frozenset[str]) -> Iterator[
                 prolog.feed(data)
             parser.feed(data)
             waiting += len(text)
-            for element in _take(top, open_ended=True, containers=containers, depth=0):
+            if complete := _take(top, containers, open_ended=True):
                 waiting = 0
-                yield element
+                yield from complete
             if waiting > MAX_ELEMENT:
                 raise FeedError(f"has an element of more than {MAX_ELEMENT:,} characters")
         parser.close()
     except (ParseError, expat.ExpatError) as error:
         raise FeedError(f"is not well-formed XML: {error}") from error
-    yield from _take(top, open_ended=False, containers=containers, depth=0)
+    yield from _take(top, containers, open_ended=False)
 
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "replace").translate(None, CONTROLS)
 
 
-def _take(node: Element, *, open_ended: bool, containers: frozenset[str], depth: int) -> Iterator[Element]:
+def _take(node: Element, containers: frozenset[str], *, open_ended: bool, depth: int = 0) -> list[Element]:
     """The complete children, removed from the tree; the last may have its end still before it."""
     children = list(node)
     last = children.pop() if open_ended and children else None
     del node[: len(children)]
+    taken: list[Element] = []
     for child in children:
         if child.tag in containers and depth < _MAX_DEPTH:
-            yield from _take(child, open_ended=False, containers=containers, depth=depth + 1)
+            taken += _take(child, containers, open_ended=False, depth=depth + 1)
         else:
-            yield child
+            taken.append(child)
     if last is not None and last.tag in containers and depth < _MAX_DEPTH:
-        yield from _take(last, open_ended=True, containers=containers, depth=depth + 1)
+        taken += _take(last, containers, open_ended=True, depth=depth + 1)
+    return taken

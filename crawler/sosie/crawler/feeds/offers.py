@@ -7,8 +7,8 @@ from sosie.crawler.drafts import Draft
 from sosie.crawler.prices import Mark
 from sosie.crawler.rejects import Unusable
 
-LISTED = 16
-"""Values of one property that are joined: more would not be within its bounds."""
+JOINED = 256
+"""Characters from which on no further value of a property is joined: it would be beyond the bounds."""
 
 
 class Offer(NamedTuple):
@@ -36,12 +36,15 @@ def join_values(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     >>> join_values([("size", "38"), ("colour", "red"), ("size", "39"), ("size", "38")])
     {'size': '38, 39', 'colour': 'red'}
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
     for name, value in pairs:
-        values = found.setdefault(name, [])
-        if value and value not in values and len(values) < LISTED:
-            values.append(value)
-    return {name: ", ".join(values) for name, values in found.items() if values}
+        if not value:
+            continue
+        if (known := found.get(name)) is None:
+            found[name] = value
+        elif len(known) < JOINED and value not in known.split(", "):
+            found[name] = f"{known}, {value}"
+    return found
 
 
 def find_point(price: str) -> Mark | None:

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from sosie.crawler.feeds.errors import FeedError
 
-CHUNK = 2**16
+CHUNK = 2**14
+"""Bytes at a time: the elements of so few are read while they are in the processor's cache."""
 
 _GZIP = b"\x1f\x8b"
 _REFUSED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -23,7 +24,7 @@ def open_feed(path: Path) -> BinaryIO:
 
 
 def read_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The feed in pieces of at most 64 KiB, unpacked where its first bytes are gzip's.
+    """The feed in pieces of at most 16 KiB, unpacked where its first bytes are gzip's.
 
     Several members of gzip are read as one. Raises FeedError where the packing is damaged or another one, OSError where
     reading fails.

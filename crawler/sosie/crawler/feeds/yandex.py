@@ -58,16 +58,16 @@ def read_offer(offer: Element, categories: Categories, settings: Settings) -> Dr
     pictures: list[DraftPicture] = []
     properties: list[tuple[str, str]] = []
     for child in offer:
-        text = (child.text or "").strip()
-        if child.tag == "picture":
-            pictures.append(DraftPicture(text))
-        elif child.tag == "param":
-            unit = child.get("unit", "")
+        tag, text = child.tag, (child.text or "").strip()
+        if tag == "param":
+            unit = child.get("unit")
             properties.append((child.get("name", ""), f"{text} {unit}" if unit and text else text))
-        elif child.tag == "description" and len(child):  # HTML as elements, without CDATA
-            fields[child.tag] = "\n".join(child.itertext())
-        elif text:
-            fields.setdefault(child.tag, text)
+        elif tag == "picture":
+            pictures.append(DraftPicture(text))
+        elif tag == "description" and len(child):  # HTML as elements, without CDATA
+            fields[tag] = "\n".join(child.itertext())
+        elif text and tag not in fields:
+            fields[tag] = text
     fields.update((name, said) for name in ("id", "available", "group_id") if (said := offer.get(name)))
     return make_draft(fields, pictures, properties, categories.path(fields.get("categoryId", "")), settings)
 
@@ -84,9 +84,8 @@ def make_draft(
     currency = get("currencyId", "") or settings.currency
     currency = "RUB" if currency == "RUR" else currency
     old = get("oldprice", "")
-    attributes = [("group_id", get("group_id", ""))]
-    attributes += [(ours, unescape_twice(get(theirs, ""))) for theirs, ours in _NAMED.items()]
-    attributes += [("old_price", f"{old} {currency}" if old else "")]
+    attributes = [("group_id", get("group_id", "")), ("old_price", f"{old} {currency}" if old else "")]
+    attributes += [(ours, unescape_twice(fields[theirs])) for theirs, ours in _NAMED.items() if theirs in fields]
     return Draft(
         shop=settings.shop,
         product_id=get("id", ""),
@@ -99,7 +98,7 @@ def make_draft(
         url=get("url", ""),
         pictures=pictures,
         availability=get("available", ""),
-        attributes=join_values([*attributes, *properties]),
+        attributes=join_values(attributes + properties),
         description=strip_markup(get("description", "")),
     )
 
