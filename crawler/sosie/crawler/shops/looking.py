@@ -7,11 +7,10 @@ from typing import Any
 
 import jmespath
 import regex
-from parsel import Selector
 
 from sosie.crawler.schema_org import find_item
-from sosie.crawler.shops.markup import MAX_PROPERTIES, element_text
-from sosie.crawler.shops.page import Page, find_json, parse_json
+from sosie.crawler.shops.markup import MAX_PROPERTIES, MAX_TEXT, element_text
+from sosie.crawler.shops.page import Page, find_json, parse_html, parse_json
 from sosie.crawler.shops.rules import Rule, Script
 from sosie.crawler.texts import texts_of
 
@@ -47,8 +46,8 @@ def look(rule: Rule, page: Page) -> list[str]:
 def plain_text(text: str) -> str:
     """A text without markup: descriptions in JSON are often HTML."""
     if not _TAG.search(text):
-        return text
-    return element_text(Selector(text=text, type="html", huge_tree=False).root)
+        return text[:MAX_TEXT]
+    return element_text(parse_html(text).root)
 
 
 def search_path(path: str, value: Any) -> Any:

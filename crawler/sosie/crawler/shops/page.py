@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from lxml import etree
+from lxml.html import HTMLParser
 from parsel import Selector
 from w3lib.encoding import html_to_unicode
 
 from sosie.crawler.rejects import Unusable
 from sosie.crawler.shops.markup import read_json_ld, read_microdata, read_open_graph
 
-MAX_BYTES = 8 * 2**20
+MAX_BYTES = 4 * 2**20
 """Of a page: no product page needs as much."""
+MAX_CROWD = 5000
+"""Characters of an element's start outside of quotes: libxml2 compares each attribute with all before it."""
+
+_CROWD = re.compile(rf"<[A-Za-z][^<>]{{{MAX_CROWD},}}")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 _NOTHING = Selector(text="<html></html>")
 
@@ -44,6 +51,8 @@ class Page:
         self.encoding, text = html_to_unicode(content_type, body, default_encoding="utf-8")
         if "\0" in text:
             raise Unusable("", f"the page is no text in {self.encoding}")
+        if any(len(_QUOTED.sub("", crowd[0])) > MAX_CROWD for crowd in _CROWD.finditer(text)):
+            raise Unusable("", "the page has an element with thousands of attributes")
         self.text = text
         self.url = url
         self.context = context or Context()
@@ -65,9 +74,7 @@ class Page:
         """The page as HTML, to the depth of 256 elements that libxml2 takes."""
         if self.json is not None:
             return _NOTHING
-        # libxml2 takes the declaration of an encoding for that of the text, which is decoded already.
-        text = re.sub(r"^\s*<\?xml[^>]{0,200}\?>", "", self.text)
-        return Selector(text=text, type="html", huge_tree=False)
+        return parse_html(self.text)
 
     @cached_property
     def base(self) -> str:
@@ -92,6 +99,13 @@ class Page:
     @cached_property
     def open_graph(self) -> dict[str, list[str]]:
         return read_open_graph(self.selector)
+
+
+def parse_html(text: str) -> Selector:
+    """The text as HTML, whatever it declares of its encoding; what libxml2 does not take is left out."""
+    parser = HTMLParser(recover=True, encoding="utf-8", huge_tree=False)
+    root = etree.fromstring(text.encode("utf-8", "replace") or b"<html/>", parser)
+    return Selector(root=root, type="html") if root is not None else _NOTHING
 
 
 def parse_json(text: str) -> Any:
