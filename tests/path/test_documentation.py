@@ -29,6 +29,8 @@ LEFT_OUT = {
     "scripts/check": "is what checks the house",
     "scripts/demo": "tests/house/test_demo.py runs it",
     "scripts/test": "is what runs this test",
+    "sosie crawl check ": "tests/crawler/test_check_command.py runs it",
+    "sosie crawl feed ": "tests/crawler/test_feed_documentation.py runs it",
     "sosie models build mini": "the fixture built the models",
     "sosie models build clip ": "takes a minute, and a hub or files; tests/training/test_clip_*.py run it",
     "sosie models build resnet152 ": "as clip; tests/training/test_resnet152.py runs it",

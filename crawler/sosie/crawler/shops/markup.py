@@ -67,7 +67,8 @@ def read_open_graph(selector: Selector) -> dict[str, list[str]]:
     """The contents of the page's meta properties, by their names."""
     found: dict[str, list[str]] = {}
     for element in selector.xpath("//meta[@property and @content]")[:MAX_PROPERTIES]:
-        found.setdefault(element.attrib["property"].strip(), []).append(element.attrib["content"].strip())
+        meta = element.root  # not its attrib as a dict: names that no XML has are an error there
+        found.setdefault(meta.get("property").strip(), []).append(meta.get("content").strip())
     return found
 
 
