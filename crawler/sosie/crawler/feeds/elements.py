@@ -1,6 +1,6 @@
 """The elements of a feed in XML, one offer at a time.
 
-Expat parses, by the standard library's XMLParser and TreeBuilder, both in C: together a quarter faster than iterparse,
+Expat parses, by the standard library's XMLParser and TreeBuilder, both in C: somewhat faster than iterparse,
 which hands every element to Python (benchmarks/feeds.py). The rules are defusedxml's: a DOCTYPE is passed over, a
 declared entity refuses the feed, and nothing outside of the file is ever opened. They are kept by a second parser that
 sees each chunk first, until the root begins: after it no DOCTYPE can come.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 HELP = "make a catalog of a feed: Yandex YML, Google Merchant, CSV or TSV, schema.org in JSON lines"
 
 _SUFFIXES = {".gz", ".xml", ".yml", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".rss", ".atom"}
-_FORMATS = ("yandex", "google", "table", "schema.org")
+FORMATS = ("yandex", "google", "table", "schema.org")
 _TOO_MANY = 3
 
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the catalog to write (default: FEED.catalog.jsonl, beside the feed)",
     )
-    parser.add_argument("--format", choices=_FORMATS, help="default: told from how the feed begins")
+    parser.add_argument("--format", choices=FORMATS, help="default: told from how the feed begins")
     parser.add_argument("--encoding", metavar="NAME", default="", help="default: as the feed declares, else utf-8")
     parser.add_argument("--currency", metavar="CODE", default="", help="of prices that name none, e.g. EUR")
     parser.add_argument(
